@@ -1,0 +1,57 @@
+# Two commands do all the set-up on a fresh machine with Python 3.11 or newer: `make run` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run practice test check lint types layers book e2e lock clean
+
+help:            ## this list
+	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+$(VENV)/run: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "explaining-relay needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name one with PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run requirements-dev.lock
+	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/run ## start the relay; UPSTREAM=smtp://mail.example.com:587 for a real upstream, ARGS='...' for more flags
+	@$(BIN)/relay run $(if $(UPSTREAM),--upstream $(UPSTREAM),--practice) $(ARGS)
+
+practice: $(VENV)/run ## start the practice upstream alone
+	@$(BIN)/relay practice $(ARGS)
+
+test: $(VENV)/dev ## install and run the tests; ARGS='-k name' to choose
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types layers test ## everything that must hold before a commit
+
+lint: $(VENV)/dev ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/dev ## mypy --strict
+	@$(BIN)/mypy
+
+layers: $(VENV)/dev ## who may import whom
+	@$(BIN)/lint-imports --verbose | tail -n 12
+
+book: $(VENV)/dev ## the proofs of the book alone, in seconds, for writers
+	@$(BIN)/python -m pytest -q tests/book $(ARGS)
+
+e2e: $(VENV)/dev ## real Postfix, Dovecot and mail programs alone
+	@$(BIN)/python -m pytest -q tests/e2e $(ARGS)
+
+lock: $(VENV)/run ## renew the lock files
+	$(PIP) install --quiet uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+clean:           ## remove what make has made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

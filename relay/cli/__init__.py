@@ -1,0 +1,32 @@
+"""The command line: each command parses, calls, prints, and imports what it needs only when it is called."""
+
+from __future__ import annotations
+
+import typer
+
+from relay.cli.check import check
+from relay.cli.explain import explain
+from relay.cli.health import health
+from relay.cli.practice import practice
+from relay.cli.run import run
+from relay.cli.trial import trial
+
+app = typer.Typer(
+    name="relay",
+    help="An SMTP relay that passes mail on live and explains every refusal.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(run)
+app.command()(explain)
+app.command()(check)
+app.command()(practice)
+app.command("try")(trial)
+app.command()(health)
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    app()

@@ -1,0 +1,5 @@
+"""`relay check`."""
+
+
+def check() -> None:
+    """Not built yet."""

@@ -1,0 +1,5 @@
+"""`relay explain`."""
+
+
+def explain() -> None:
+    """Not built yet."""

@@ -1,0 +1,5 @@
+"""`relay health`."""
+
+
+def health() -> None:
+    """Not built yet."""

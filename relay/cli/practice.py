@@ -1,0 +1,5 @@
+"""`relay practice`."""
+
+
+def practice() -> None:
+    """Not built yet."""

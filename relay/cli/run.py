@@ -1,0 +1,5 @@
+"""`relay run`."""
+
+
+def run() -> None:
+    """Not built yet."""

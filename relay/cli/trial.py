@@ -1,0 +1,5 @@
+"""`relay try`."""
+
+
+def trial() -> None:
+    """Not built yet."""

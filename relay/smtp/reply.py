@@ -1,0 +1,82 @@
+"""What a server said: one reply of the dialogue, and the phase of the dialogue it answers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relay.smtp.fault import Fault
+
+_STATUS = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+
+
+class Phase(StrEnum):
+    """The step of an SMTP dialogue that a reply answers (RFC 5321 section 3)."""
+
+    CONNECT = "connect"
+    EHLO = "ehlo"
+    STARTTLS = "starttls"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    MESSAGE = "message"  # the verdict after the final dot (or the last BDAT chunk)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply of an SMTP server (RFC 5321 section 4.2), as it was heard.
+
+    `lines` hold the text of each line without code, separator and CRLF, byte for byte; `phase` is None where a reply
+    is looked up outside a dialogue. `fault` is set when nobody said this: see `relay.smtp.fault`.
+    """
+
+    phase: Phase | None
+    code: int
+    lines: tuple[bytes, ...] = (b"",)
+    fault: Fault | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command succeeded or may go on (2xx, 3xx)."""
+        return self.code < 400
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same command may succeed later (4xx)."""
+        return 400 <= self.code < 500
+
+    @property
+    def permanent(self) -> bool:
+        """Whether repeating the command unchanged is pointless (5xx)."""
+        return self.code >= 500
+
+    @property
+    def status(self) -> str | None:
+        """The enhanced status code, such as "5.1.1" (RFC 3463, RFC 2034), or None where the reply has none.
+
+        A status of another class than the basic code (`550 2.1.5 ...`) contradicts RFC 2034 section 4 and counts as text.
+        """
+        for line in self.lines:
+            found = _STATUS.match(line)
+            if found and found[1][0] == ord(str(self.code)[0]):
+                return found[1].decode()
+        return None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The server's own words, a line each, without the enhanced code; undecodable octets become U+FFFD."""
+        return tuple(_without_status(line).decode("utf-8", "replace") for line in self.lines)
+
+    @property
+    def text(self) -> str:
+        """The server's own words in one line, as they read."""
+        return " ".join(filter(None, (line.strip() for line in self.texts)))
+
+
+def _without_status(line: bytes) -> bytes:
+    found = _STATUS.match(line)
+    return line[found.end() :] if found else line
