@@ -1,0 +1,209 @@
+"""All that the operator may choose, as one frozen value; `config/relay.yaml` is its manual."""
+
+import os
+import socket
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, PlainValidator, model_validator
+
+from relay.config.kinds import (
+    AnySize,
+    HostName,
+    Seconds,
+    Section,
+    Switch,
+    choice,
+    file_or_folder,
+    file_to_write,
+    maybe,
+    one_of,
+    whole,
+)
+from relay.config.listener import Address, Listener
+from relay.config.problem import Complaint, expected, mistake
+from relay.config.timeouts import Timeouts
+from relay.config.upstream import Upstream
+from relay.config.url import Security, UpstreamURL
+
+LANGUAGES = ("en",)
+
+
+class BareNewline(StrEnum):
+    """What happens to a message with a CR or LF that stands alone."""
+
+    REJECT = "reject"
+    NORMALIZE = "normalize"
+
+
+class Style(StrEnum):
+    """How much a refusal says to the client."""
+
+    FULL = "full"
+    SHORT = "short"
+
+
+class ExplainLoginAt(StrEnum):
+    """The command at which a refused login is explained: many mail programs show no words of a refused AUTH."""
+
+    AUTH = "auth"
+    MAIL = "mail"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least important kind of line that is still logged."""
+
+    INFO = "info"
+    WARNING = "warning"
+
+
+class RetryMode(StrEnum):
+    """What happens to a message after a temporary failure."""
+
+    OFF = "off"
+    INLINE = "inline"
+    SPOOL = "spool"
+
+
+def _language(value: Any) -> str:
+    if value not in LANGUAGES:
+        raise expected("one of " + ", ".join(LANGUAGES), "the book exists in no other language yet")
+    return str(value)
+
+
+def _retry_mode(value: Any) -> RetryMode:
+    if value != RetryMode.OFF:
+        known = value in list(RetryMode)
+        cure = f"{value} is planned, but this version passes mail on only while the client waits" if known else ""
+        raise expected("off, the only mode in this version", cure)
+    return RetryMode.OFF
+
+
+def _workers(value: Any) -> int:
+    if value == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    words = str(value)
+    if not words.isdecimal() or not 1 <= int(words) <= 256:
+        raise expected("a whole number from 1 to 256, or auto for one per processor")
+    return int(words)
+
+
+class Limits(Section):
+    """What one client, and all together, may ask of the relay."""
+
+    message_size: AnySize = None
+    connections: Annotated[int, whole(1)] = 1000
+    connections_per_address: Annotated[int, whole(1)] = 50
+    recipients: Annotated[int, whole(1)] = 1000
+    errors: Annotated[int, whole(1)] = 20
+    login_failures: Annotated[int, whole(1)] = 10
+    command_line: Annotated[int, whole(512)] = 2048  # RFC 5321 section 4.5.3.1.4 demands 512
+    auth_line: Annotated[int, whole(512)] = 12288  # RFC 4954 section 4
+    data_rate: Annotated[int, whole(0)] = 500
+
+
+class Message(Section):
+    """How message data is treated."""
+
+    bare_newline: Annotated[BareNewline, choice(BareNewline)] = BareNewline.REJECT
+
+
+class ReplyStyle(Section):
+    """What an explained refusal looks like."""
+
+    style: Annotated[Style, choice(Style)] = Style.FULL
+    language: Annotated[str, PlainValidator(_language)] = "en"
+    explain_login_at: Annotated[ExplainLoginAt, choice(ExplainLoginAt)] = ExplainLoginAt.AUTH
+
+
+class BookPlaces(Section):
+    """Where the operator's own pages are."""
+
+    house: Annotated[Path | None, maybe(file_or_folder)] = None
+
+
+class Log(Section):
+    """Where the log goes, and how it looks."""
+
+    format: Annotated[LogFormat | None, maybe(one_of(LogFormat))] = None
+    file: Annotated[Path | None, maybe(file_to_write)] = None
+    mask_addresses: Switch = False
+    level: Annotated[LogLevel, choice(LogLevel)] = LogLevel.INFO
+
+
+class Inline(Section):
+    """Repeating a command while the client waits."""
+
+    budget: Seconds = 45.0
+
+
+class Retry(Section):
+    """What happens to a message after a temporary failure."""
+
+    mode: Annotated[RetryMode, PlainValidator(_retry_mode)] = RetryMode.OFF
+    inline: Inline = Inline()
+
+
+class Settings(Section):
+    """All that the operator may choose."""
+
+    listen: tuple[Listener, ...] = (Listener(address=Address("127.0.0.1", 2525)),)
+    hostname: HostName = Field(default_factory=socket.gethostname)  # the bare name: no DNS query is made for it
+    upstream: Upstream = Upstream()
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    message: Message = Message()
+    reply: ReplyStyle = ReplyStyle()
+    book: BookPlaces = BookPlaces()
+    log: Log = Log()
+    retry: Retry = Retry()
+    workers: Annotated[int, PlainValidator(_workers)] = 1
+
+    @property
+    def ehlo_name(self) -> str:
+        """The name the relay gives to the upstream."""
+        return self.upstream.ehlo_name or self.hostname
+
+    def with_upstream(self, url: UpstreamURL) -> Self:
+        """The same settings in front of another server, with neither the login nor the certificates of this one."""
+        upstream = Upstream(url=url, pool=self.upstream.pool, ehlo_name=self.upstream.ehlo_name)
+        return self.model_copy(update={"upstream": upstream})
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        complaints = [*self._complaints_about_addresses(), *self._complaints_about_logins()]
+        if complaints:
+            raise mistake(*complaints)
+        return self
+
+    def _complaints_about_addresses(self) -> Iterator[Complaint]:
+        if not self.listen:
+            yield Complaint("at least one address to listen on", at=("listen",))
+        seen: set[Address] = set()
+        for index, listener in enumerate(self.listen):
+            if listener.address in seen and listener.address.port:
+                yield Complaint("each address only once", at=("listen", index, "address"))
+            seen.add(listener.address)
+
+    def _complaints_about_logins(self) -> Iterator[Complaint]:
+        url = self.upstream.url
+        for index, listener in enumerate(self.listen):
+            at = ("listen", index, "allow")
+            if listener.logins and self.upstream.login:
+                cure = "remove login from allow and list networks, or remove the relay's own user from upstream"
+                words = "clients' logins to be passed on: the upstream decides whether they are right"
+                yield Complaint(words, cure, "a login rule, while the relay logs in upstream with its own user", at)
+            if listener.logins and url and url.security is Security.PLAIN and not url.loopback:
+                cure = "use smtp:// or smtps://; the relay never sends a login unencrypted beyond this machine"
+                yield Complaint(
+                    "an upstream that logins may be passed on to", cure, "a login rule and smtp+plain://", at
+                )
