@@ -154,6 +154,11 @@ class Postfix:
         """Wait for the message that holds the token to be in the mailbox, and return it."""
         return wait_for(lambda: self.find(user, token), f"the mail {token!r} in the mailbox of {user}")
 
+    def logged(self, *parts: str) -> tuple[str, ...]:
+        """The lines of its log, so far, that hold all these parts."""
+        lines = (self.directory / "postfix.log").read_text().splitlines()
+        return tuple(line for line in lines if all(part in line for part in parts))
+
 
 @contextmanager
 def postfix(directory: Path, surroundings: Surroundings) -> Iterator[Postfix]:

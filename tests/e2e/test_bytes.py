@@ -1,0 +1,96 @@
+"""The message that arrives is the message that was sent, octet for octet."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .clients import CLIENTS, mail
+from .dialogue import Dialogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .postfix_server import Postfix
+    from .relay_process import Relay
+
+EIGHT_BIT = bytes(octet for octet in range(1, 256) if octet not in b"\r\n")
+BODIES = {
+    "8-bit": EIGHT_BIT + b"\r\n" + "Grüße, 你好\r\n".encode(),
+    "dot lines": b".\r\n..\r\n...\r\n.x\r\n. \r\n\r\n.\r\n",
+    "blanks": b"trailing \t \r\n \r\n\t\r\n\r\n\r\n",
+    "long lines": b"x" * 998 + b"\r\n" + b"y" * 5000 + b"\r\n",
+    "mbox and headers": b"From here on\r\n>From\r\nReceived: not a header\r\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_every_octet_arrives(name: str, server: Postfix, relay_to: Callable[..., Relay], token: str) -> None:
+    message = mail(token).message + BODIES[name]
+    _send(relay_to("mx").port, message)
+    _assert_delivered(server, token, message)
+
+
+def test_five_megabytes_arrive(server: Postfix, relay_to: Callable[..., Relay], token: str) -> None:
+    lines = random.Random(5).choices([EIGHT_BIT, b".", b"", b"z" * 76, b"..dots"], k=66_000)
+    message = mail(token).message + b"\r\n".join(lines) + b"\r\n"
+    assert len(message) > 5_000_000
+    relay = relay_to("mx")
+    _send(relay.port, message)
+    _assert_delivered(server, token, message)
+    assert relay.messages()[0]["size"] == len(message)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_a_mail_program_sends_arrives_unchanged(
+    client: str, server: Postfix, relay_to: Callable[..., Relay], token: str
+) -> None:
+    outcome = CLIENTS[client](mail(token), relay_to("mx").port)
+    assert outcome.sent, outcome.output
+    _assert_delivered(server, token, mail(token).message)
+
+
+def test_several_mails_and_refusals_share_one_connection(
+    server: Postfix, relay_to: Callable[..., Relay], token: str
+) -> None:
+    relay = relay_to("mx")
+    with Dialogue(relay.port) as client:
+        for number in range(3):
+            client.say_mail("alice@corp.example")
+            assert client.say_rcpt("nobody@corp.example").code == 550
+            client.ask("RSET")
+            client.sendmail("alice@corp.example", "bob@corp.example", mail(f"{token}-{number}").message)
+    for number in range(3):
+        _assert_delivered(server, f"{token}-{number}", mail(f"{token}-{number}").message)
+    assert (len(relay.failures(3)), len(relay.messages(3))) == (3, 3)
+
+
+def test_mails_sent_at_the_same_time_do_not_mix(server: Postfix, relay_to: Callable[..., Relay], token: str) -> None:
+    relay = relay_to("mx")
+    messages = {
+        f"{token}-{number}": mail(f"{token}-{number}").message + b"%d\r\n" % number * 999 for number in range(20)
+    }
+    threads = [threading.Thread(target=_send, args=(relay.port, message)) for message in messages.values()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for each, message in messages.items():
+        _assert_delivered(server, f"{each}@", message)
+    assert len(relay.messages(20)) == 20
+
+
+def _send(port: int, message: bytes) -> None:
+    with Dialogue(port) as client:
+        client.sendmail("alice@corp.example", "bob@corp.example", message, mail_options=("BODY=8BITMIME",))
+
+
+def _assert_delivered(server: Postfix, token: str, message: bytes) -> None:
+    """As stored, Postfix has put its own header before it and made each CRLF a LF; nobody else has added a line."""
+    stored, expected = server.delivered("bob", token), message.replace(b"\r\n", b"\n")
+    assert stored.endswith(expected)
+    assert stored.removesuffix(expected).count(b"Received:") == 1
