@@ -1,0 +1,171 @@
+"""The book: pages in order, and the page that explains a failure. First match wins, and the last page always matches."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relay.explain.chapter import BookError, read_chapter, read_servers
+from relay.explain.conditions import Moment, asks_circumstances, asks_nothing, holds, possible
+from relay.explain.fill import blanks, fill, values_for
+from relay.explain.page import Explanation, Page
+from relay.explain.patterns import Patterns, complaint
+from relay.explain.servers import Server, Servers
+from relay.explain.words import clean, straight_quotes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from relay.explain.failure import Failure
+
+SERVERS_FILE = "servers.yaml"  # beside the chapters: who is recognised by which host name or words
+
+_LOOKED_AT = 16_384  # characters of a reply that are looked at; RFC 5321 allows 512 a line, nobody reads more
+_MOMENTS = 4_096  # combinations of phase, code, status and fault that are remembered
+
+# qmail, Cisco and others write the enhanced code inside their words: "sorry, no mailbox here (#5.1.1)".
+_STATUS_IN_WORDS = re.compile(r"#([245]\.\d{1,3}\.\d{1,3})\b")
+
+
+class Book:
+    """Pages in the order in which they are asked. Immutable; one book serves every thread."""
+
+    def __init__(self, pages: Iterable[Page], servers: Iterable[Server] = ()) -> None:
+        """Index the pages.
+
+        Raises:
+            BookError: an id occurs twice, a pattern or server is unknown, or no page matches always.
+        """
+        self.pages = tuple(pages)
+        self._by_id = {page.id: page for page in self.pages}
+        self._asked = tuple(page for page in self.pages if not page.retired)
+        self._servers = Servers(servers)
+        numbers: dict[str, int] = {}
+        self._text = tuple(_numbered(page.when.text, numbers) for page in self._asked)
+        self._not_text = tuple(_numbered(page.when.not_text, numbers) for page in self._asked)
+        self._patterns = Patterns(numbers)
+        self._pages_of = _inverted(self._text, len(numbers))
+        self._circumstances = tuple(_asks_more(page) for page in self._asked)
+        self._blanks = {page.id: blanks(f"{page.title}{page.meaning}{page.advice}{page.more}") for page in self.pages}
+        self._wordless = lru_cache(_MOMENTS)(self._find_wordless)
+        self._check()
+
+    @classmethod
+    def read(cls, *paths: Path | str) -> Book:
+        """Read chapters.
+
+        Args:
+            paths: folders of `*.yaml` files, or single files; all files are read in the order of their names, so an
+                operator's own `00-house.yaml` in another folder comes before the shipped chapters.
+
+        Raises:
+            BookError: the files hold mistakes; the message names every one by file, line, page and key.
+            OSError: a file cannot be read.
+        """
+        pages: list[Page] = []
+        servers: list[Server] = []
+        problems: list[str] = []
+        for file in chapters_in(paths):
+            text = file.read_text("utf-8")
+            if file.name == SERVERS_FILE:
+                found, wrong = read_servers(file.name, text)
+                servers += found
+            else:
+                read, wrong = read_chapter(file.name, text)
+                pages += read
+            problems += wrong
+        if problems:
+            raise BookError("\n".join(problems))
+        return cls(pages, servers)
+
+    def page(self, page_id: str) -> Page | None:
+        """The page of that id, retired ones too, or None."""
+        return self._by_id.get(page_id)
+
+    def explain(self, failure: Failure) -> Explanation:
+        """The explanation of a failure: the first page whose conditions all hold, filled in."""
+        text = straight_quotes(clean(failure.reply.text))[:_LOOKED_AT]
+        spoken = text and failure.reply.fault is None
+        matched = self._patterns.matching(text) if spoken else []
+        index = self._first(failure, text, matched)
+        captured: dict[str, str] = {}
+        for number in self._text[index]:
+            if number in matched:
+                captured = {**self._patterns.captured(number, text), **captured}
+        page = self._asked[index]
+        values = values_for(self._blanks[page.id], failure, text, captured)
+        told = (fill(template, values) for template in (page.title, page.meaning, page.advice, page.more))
+        return Explanation(page, failure, *told)
+
+    def _first(self, failure: Failure, text: str, matched: list[int]) -> int:
+        reply = failure.reply
+        moment = Moment(reply.phase, reply.code, reply.status or _status_in_words(reply.code, text), reply.fault)
+        found = set(matched)
+        worded = {index for number in matched for index in self._pages_of[number]}
+        worded = {index for index in worded if possible(self._asked[index].when, moment)}
+        for index in sorted(worded.union(self._wordless(moment))):
+            if found.isdisjoint(self._not_text[index]) and (
+                not self._circumstances[index] or self._holds(index, failure, text)
+            ):
+                return index
+        return len(self._asked) - 1
+
+    def _find_wordless(self, moment: Moment) -> tuple[int, ...]:
+        """The pages that ask for no words and fit this moment."""
+        return tuple(
+            index for index, page in enumerate(self._asked) if not page.when.text and possible(page.when, moment)
+        )
+
+    def _holds(self, index: int, failure: Failure, text: str) -> bool:
+        when = self._asked[index].when
+        return holds(when, failure) and self._servers.fit(when, failure.upstream, text)
+
+    def _check(self) -> None:
+        problems = [f"page id {page.id!r} occurs twice; ids are unique" for page in _twice(self.pages)]
+        if not self._asked or not asks_nothing(self._asked[-1].when):
+            problems.append("the last page must have no 'when:', so that every failure finds a page")
+        for page in self.pages:
+            when = page.when
+            for pattern in (*when.text, *when.not_text, *when.upstream):
+                problems += [
+                    f"page {page.id}: pattern {pattern!r}: {why}" for why in filter(None, (complaint(pattern),))
+                ]
+            problems += [f"page {page.id}: {why}" for why in self._servers.unknown(when.server)]
+        if problems:
+            raise BookError("\n".join(problems))
+
+
+def chapters_in(paths: Iterable[Path | str]) -> list[Path]:
+    """The YAML files of some folders, and single files, in the order of their names."""
+    files: list[Path] = []
+    for path in map(Path, paths):
+        files += path.glob("*.yaml") if path.is_dir() else [path]
+    return sorted(files, key=lambda file: file.name)
+
+
+def _numbered(patterns: tuple[str, ...], numbers: dict[str, int]) -> tuple[int, ...]:
+    return tuple(numbers.setdefault(pattern, len(numbers)) for pattern in patterns)
+
+
+def _inverted(numbers_of_pages: tuple[tuple[int, ...], ...], count: int) -> tuple[tuple[int, ...], ...]:
+    pages_of: list[list[int]] = [[] for _ in range(count)]
+    for index, numbers in enumerate(numbers_of_pages):
+        for number in numbers:
+            pages_of[number].append(index)
+    return tuple(map(tuple, pages_of))
+
+
+def _asks_more(page: Page) -> bool:
+    return asks_circumstances(page.when) or bool(page.when.server or page.when.upstream)
+
+
+def _status_in_words(code: int, text: str) -> str | None:
+    found = _STATUS_IN_WORDS.search(text)
+    return found[1] if found and (code == 0 or found[1][0] == str(code)[0]) else None
+
+
+def _twice(pages: tuple[Page, ...]) -> list[Page]:
+    seen: set[str] = set()
+    return [page for page in pages if page.id in seen or seen.add(page.id)]  # type: ignore[func-returns-value]

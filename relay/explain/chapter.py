@@ -1,0 +1,235 @@
+"""A chapter read: YAML to pages, with every mistake of a writer named by file, line, page and key. Home of yaml."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import yaml
+
+from relay.explain.conditions import CODE, STATUS
+from relay.explain.fill import FALLBACK, blanks
+from relay.explain.page import Page, When
+from relay.explain.reason import USUAL, Reason, Retry, Who
+from relay.explain.servers import Server
+from relay.smtp import Fault, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_E = TypeVar("_E", bound=StrEnum)
+
+_REQUIRED = ("id", "reason", "title", "meaning", "advice")
+_KEYS = tuple(field.name for field in fields(Page))
+_CONDITIONS = tuple(field.name for field in fields(When))
+_PATTERNS = ("text", "not_text", "upstream")
+_YES_NO = ("login", "tls", "null_sender", "same_sender", "utf8", "eight_bit", "size_over_limit")
+_PROSE = ("title", "meaning", "advice", "more")
+_ANY_PHASE = "unknown"  # how a page names "the phase is not known"
+
+
+class Mistake(NamedTuple):
+    """One thing a writer must mend."""
+
+    key: str
+    found: object
+    expected: str
+
+
+class BookError(ValueError):
+    """The pages hold mistakes; the message names every one of them."""
+
+
+def read_chapter(name: str, text: str) -> tuple[tuple[Page, ...], tuple[str, ...]]:
+    """The pages of one file, and the mistakes in it, each as a complete sentence.
+
+    Args:
+        name: the file's name, for the messages.
+        text: its content.
+    """
+    try:
+        entries = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        return (), (_syntax(name, error),)
+    if entries is None:
+        return (), ()
+    if not isinstance(entries, list):
+        return (), (f"{name}:1: found {_kind(entries)}, expected a list of pages, each beginning with '- id: ...'",)
+    pages, problems = [], []
+    for index, entry in enumerate(entries):
+        page, mistakes = read_page(entry)
+        problems += [_sentence(name, text, index, entry, mistake) for mistake in mistakes]
+        if page and not mistakes:
+            pages.append(page)
+    return tuple(pages), tuple(problems)
+
+
+def read_servers(name: str, text: str) -> tuple[tuple[Server, ...], tuple[str, ...]]:
+    """The servers of `servers.yaml` (name: hosts, words), and the mistakes in it."""
+    try:
+        entries = yaml.load(text, Loader=yaml.CSafeLoader) or {}
+    except yaml.YAMLError as error:
+        return (), (_syntax(name, error),)
+    wrong = [
+        f"{name}: server {server}: expected only the lists 'hosts:' and 'words:'"
+        for server, given in entries.items()
+        if not isinstance(given, dict) or given.keys() - {"hosts", "words"}
+    ]
+    if wrong:
+        return (), tuple(wrong)
+    return tuple(
+        Server(key, tuple(given.get("hosts", ())), tuple(given.get("words", ()))) for key, given in entries.items()
+    ), ()
+
+
+def read_page(entry: object) -> tuple[Page | None, tuple[Mistake, ...]]:
+    """One page of plain YAML values checked and turned into a Page, or what is wrong with it."""
+    if not isinstance(entry, dict):
+        return None, (Mistake("", entry, "a page: 'id:', 'reason:', 'title:', 'meaning:', 'advice:' ..."),)
+    mistakes = [*_unknown_keys(entry, _KEYS, ""), *_missing(entry)]
+    reason = _one_of(Reason, entry.get("reason", Reason.UNDEFINED), "reason", mistakes)
+    usual = USUAL[reason or Reason.UNDEFINED]
+    when = _when(entry.get("when") or {}, mistakes)
+    who = _one_of(Who, entry.get("who", usual.who), "who", mistakes)
+    retry = _one_of(Retry, _spelled_no(entry.get("retry", usual.retry)), "retry", mistakes)
+    prose = {key: _prose(entry, key, mistakes) for key in (*_PROSE, "id", "source", "retired")}
+    examples = tuple(str(item).rstrip("\n") for item in _listed(entry.get("examples", ())))
+    if mistakes or reason is None or who is None or retry is None:
+        return None, tuple(mistakes)
+    return Page(reason=reason, who=who, retry=retry, when=when, examples=examples, **prose), ()
+
+
+def _when(given: object, mistakes: list[Mistake]) -> When:
+    if not isinstance(given, dict):
+        mistakes.append(Mistake("when", given, "conditions such as 'text:', 'code:', 'phase:'"))
+        return When()
+    mistakes += _unknown_keys(given, _CONDITIONS, "when.")
+    return When(
+        phase=tuple(_phase(item, mistakes) for item in _listed(given.get("phase", ()))),
+        code=_forms(given, "code", CODE.fullmatch, 'a code such as "550", "55x" or "5xx"', mistakes),
+        status=_forms(
+            given, "status", STATUS.fullmatch, 'an enhanced code such as "5.7.1", "5.7.x", "x.7.1"', mistakes
+        ),
+        fault=tuple(
+            filter(None, (_one_of(Fault, item, "when.fault", mistakes) for item in _listed(given.get("fault", ()))))
+        ),
+        server=tuple(str(item) for item in _listed(given.get("server", ()))),
+        **{key: _forms(given, key, _written, "a pattern (RE2), as text", mistakes) for key in _PATTERNS},
+        **{key: _yes_no(given, key, mistakes) for key in _YES_NO},
+        recipients_over=_number(given, "recipients_over", mistakes),
+    )
+
+
+def _phase(item: object, mistakes: list[Mistake]) -> Phase | None:
+    if item == _ANY_PHASE:
+        return None
+    return _one_of(Phase, item, "when.phase", mistakes, extra=(_ANY_PHASE,))
+
+
+def _forms(
+    given: dict[str, Any], key: str, fits: Callable[[str], object], expected: str, mistakes: list[Mistake]
+) -> tuple[str, ...]:
+    forms = tuple(str(item) if isinstance(item, (str, int, float)) else "" for item in _listed(given.get(key, ())))
+    mistakes += [Mistake(f"when.{key}", form, expected) for form in forms if not fits(form)]
+    return forms
+
+
+def _written(form: str) -> bool:
+    return bool(form.strip())
+
+
+def _yes_no(given: dict[str, Any], key: str, mistakes: list[Mistake]) -> bool | None:
+    value = given.get(key)
+    if value is not None and not isinstance(value, bool):
+        mistakes.append(Mistake(f"when.{key}", value, "yes or no"))
+        return None
+    return value
+
+
+def _number(given: dict[str, Any], key: str, mistakes: list[Mistake]) -> int | None:
+    value = given.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        mistakes.append(Mistake(f"when.{key}", value, "a whole number"))
+        return None
+    return value
+
+
+def _prose(entry: dict[str, Any], key: str, mistakes: list[Mistake]) -> str:
+    value = entry.get(key, "")
+    if not isinstance(value, str):
+        mistakes.append(Mistake(key, value, "text; put it in quotes if it looks like a number or holds ': '"))
+        return ""
+    unknown = sorted(blanks(value) - FALLBACK.keys()) if key in _PROSE else ()
+    mistakes += [
+        Mistake(key, "{" + name + "}", "a placeholder the book knows" + _nearest(name, FALLBACK)) for name in unknown
+    ]
+    return " ".join(value.split()) if key != "more" else value.strip()
+
+
+def _one_of(kind: type[_E], value: object, key: str, mistakes: list[Mistake], extra: tuple[str, ...] = ()) -> _E | None:
+    try:
+        return kind(value)  # type: ignore[arg-type]  # any value may stand in YAML; a wrong one raises
+    except ValueError:
+        names = [*kind, *extra]
+        listed = ", ".join(names) if len(names) < 12 else f"one of the {len(names)} names of that list"
+        mistakes.append(Mistake(key, value, listed + _nearest(str(value), names)))
+        return None
+
+
+def _unknown_keys(given: dict[str, Any], known: tuple[str, ...], prefix: str) -> list[Mistake]:
+    return [
+        Mistake(f"{prefix}{key}", key, "one of " + ", ".join(known) + _nearest(str(key), known))
+        for key in given
+        if key not in known
+    ]
+
+
+def _missing(entry: dict[str, Any]) -> list[Mistake]:
+    return [Mistake(key, "nothing", f"every page has '{key}:'") for key in _REQUIRED if not entry.get(key)]
+
+
+def _listed(value: object) -> tuple[object, ...]:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _spelled_no(value: object) -> object:
+    return Retry.NO if value is False else value  # YAML reads a bare `no` as false
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f' (nearest: "{near[0]}")' if near else ""
+
+
+def _kind(value: object) -> str:
+    return {dict: "a mapping", str: "text", int: "a number", bool: "yes or no"}.get(type(value), type(value).__name__)
+
+
+def _sentence(name: str, text: str, index: int, entry: object, mistake: Mistake) -> str:
+    title = entry.get("id", "without id") if isinstance(entry, dict) else "not a page"
+    line = _line_of(text, index, mistake.key)
+    where = f"{name}:{line}: page {index + 1} ({title})" + (f", key {mistake.key}" if mistake.key else "")
+    return f"{where}: found {mistake.found!r}, expected {mistake.expected}"
+
+
+def _line_of(text: str, index: int, key: str) -> int:
+    """The line of a key; the file is parsed again for it, because keeping every position would slow every start."""
+    node = yaml.compose(text, Loader=yaml.CSafeLoader).value[index]
+    for step in filter(None, key.split(".")):
+        if not isinstance(node, yaml.MappingNode):
+            break
+        found = next(((name, value) for name, value in node.value if name.value == step), None)
+        if found is None:
+            break
+        line, node = found[0].start_mark.line, found[1]
+        if step == key.rpartition(".")[2]:
+            return int(line) + 1
+    return int(node.start_mark.line) + 1
+
+
+def _syntax(name: str, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = mark.line + 1 if mark else 1
+    return f"{name}:{line}: not valid YAML: {getattr(error, 'problem', None) or error}"

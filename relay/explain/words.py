@@ -1,0 +1,63 @@
+"""Other people's words made safe: no control characters, no hidden directions, one line, and ASCII where it must be."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Everything that could add a line, an escape sequence or another reading direction, or hide what is there: controls
+# (C0, DEL, C1), zero-width characters, line and paragraph separators, bidi marks and isolates, BOM, variation selectors,
+# surrogates, private use, tag characters.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffc\ud800-\uf8ff\U000e0000-\U0010ffff]+"
+)
+
+# What NFKD cannot take apart, spelled as people do; German umlauts as German clerks write them.
+_SPELLED = str.maketrans(
+    {
+        "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ẞ": "SS",
+        "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D",
+        "þ": "th", "Þ": "Th", "ł": "l", "Ł": "L", "ı": "i", "ħ": "h", "Ħ": "H",
+        "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u2032": "'", "\u00b4": "'",
+        "\u201c": '"', "\u201d": '"', "\u201e": '"', "\u201f": '"', "\u00ab": '"', "\u00bb": '"', "\u2033": '"',
+        "\u2039": "'", "\u203a": "'",
+        "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2015": "-", "\u2212": "-",
+        "\u2022": "*", "\u00b7": "*", "\u2192": "->", "\u20ac": "EUR", "\u00a9": "(c)", "\u00ae": "(R)", "\u00d7": "x",
+    }
+)  # fmt: skip
+
+
+def clean(text: str) -> str:
+    """One line of visible characters: every unsafe run and every run of blanks becomes one space."""
+    if not (text.isascii() and text.isprintable()):
+        text = _UNSAFE.sub(" ", text)
+    return " ".join(text.split())
+
+
+def fold(text: str) -> str:
+    """ASCII of the same meaning where there is one, "?" where there is none."""
+    if text.isascii():
+        return text
+    spelled = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).translate(_SPELLED))
+    bare = "".join(char for char in spelled if not unicodedata.combining(char))
+    return " ".join(clean(bare.encode("ascii", "replace").decode("ascii")).split())
+
+
+def straight_quotes(text: str) -> str:
+    """The same text with typographic quotes and dashes as typewriters had them, so that one pattern finds both."""
+    return text if text.isascii() else text.translate(_QUOTES)
+
+
+_QUOTES = str.maketrans({ord(char): plain for char, plain in zip("‘’‚“”„–—", "'''\"\"\"--", strict=True)})
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters, cut at a word where one ends in the last third, with "..." where something is missing."""
+    if len(text) <= limit:
+        return text
+    if limit <= 3:
+        return "..."[:limit]
+    kept = text[: limit - 3]
+    blank = kept.rfind(" ")
+    return (kept[:blank] if blank > limit * 2 // 3 else kept).rstrip() + "..."
