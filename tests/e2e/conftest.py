@@ -14,7 +14,7 @@ from .certificates import make_certificates
 from .dovecot_server import dovecot
 from .greylist import greylisting
 from .postfix_server import Surroundings, postfix
-from .programs import free_ports, run_as_root
+from .programs import as_root, free_ports, program, run_as_root
 from .relay_process import relay
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Postfix]:
     """A real Postfix with Dovecot behind its logins and a greylisting policy; two seconds, once."""
+    as_root(), program("postfix"), program("dovecot")  # before anything is made that would have to be removed again
     with ExitStack() as stack:
         directory = stack.enter_context(_open_folder())
         folder = directory / "dovecot"
