@@ -1,8 +1,9 @@
-"""The book: pages in order, and the page that explains a failure. First match wins, and the last page always matches."""
+"""The book: pages in order. The first that matches explains a failure, and the last always matches."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,12 +54,14 @@ class Book:
         self._check()
 
     @classmethod
-    def read(cls, *paths: Path | str) -> Book:
+    def read(cls, *paths: Path | str, lazy: bool = False) -> Book:
         """Read chapters.
 
         Args:
             paths: folders of `*.yaml` files, or single files; all files are read in the order of their names, so an
                 operator's own `00-house.yaml` in another folder comes before the shipped chapters.
+            lazy: leave the patterns uncompiled until one is needed (`relay explain 421` never needs them); a
+                mistake in a pattern is then found only at that moment.
 
         Raises:
             BookError: the files hold mistakes; the message names every one by file, line, page and key.
@@ -78,7 +81,10 @@ class Book:
             problems += wrong
         if problems:
             raise BookError("\n".join(problems))
-        return cls(pages, servers)
+        book = cls(pages, servers)
+        if not lazy:
+            book.compile()
+        return book
 
     def page(self, page_id: str) -> Page | None:
         """The page of that id, retired ones too, or None."""
@@ -123,18 +129,30 @@ class Book:
         return holds(when, failure) and self._servers.fit(when, failure.upstream, text)
 
     def _check(self) -> None:
-        problems = [f"page id {page.id!r} occurs twice; ids are unique" for page in _twice(self.pages)]
+        problems = [f"page id {page_id!r} occurs twice; ids are unique" for page_id in _twice(self.pages)]
         if not self._asked or not asks_nothing(self._asked[-1].when):
             problems.append("the last page must have no 'when:', so that every failure finds a page")
         for page in self.pages:
-            when = page.when
-            for pattern in (*when.text, *when.not_text, *when.upstream):
-                problems += [
-                    f"page {page.id}: pattern {pattern!r}: {why}" for why in filter(None, (complaint(pattern),))
-                ]
-            problems += [f"page {page.id}: {why}" for why in self._servers.unknown(when.server)]
+            problems += [f"page {page.id}: {why}" for why in self._servers.unknown(page.when.server)]
+            problems += [f"page {page.id}: {why}" for why in filter(None, map(complaint, page.when.upstream))]
         if problems:
             raise BookError("\n".join(problems))
+
+    def compile(self) -> None:
+        """Compile the patterns, which otherwise happens at the first look-up that needs them.
+
+        Raises:
+            BookError: a pattern cannot be understood; the message names every page that holds one.
+        """
+        try:
+            self._patterns.compile()
+        except ValueError:
+            problems = [
+                f"page {page.id}: {why}"
+                for page in self.pages
+                for why in filter(None, map(complaint, (*page.when.text, *page.when.not_text)))
+            ]
+            raise BookError("\n".join(problems)) from None
 
 
 def chapters_in(paths: Iterable[Path | str]) -> list[Path]:
@@ -166,6 +184,5 @@ def _status_in_words(code: int, text: str) -> str | None:
     return found[1] if found and (code == 0 or found[1][0] == str(code)[0]) else None
 
 
-def _twice(pages: tuple[Page, ...]) -> list[Page]:
-    seen: set[str] = set()
-    return [page for page in pages if page.id in seen or seen.add(page.id)]  # type: ignore[func-returns-value]
+def _twice(pages: tuple[Page, ...]) -> list[str]:
+    return [page_id for page_id, times in Counter(page.id for page in pages).items() if times > 1]

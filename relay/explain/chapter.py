@@ -116,10 +116,14 @@ def _when(given: object, mistakes: list[Mistake]) -> When:
             filter(None, (_one_of(Fault, item, "when.fault", mistakes) for item in _listed(given.get("fault", ()))))
         ),
         server=tuple(str(item) for item in _listed(given.get("server", ()))),
-        **{key: _forms(given, key, _written, "a pattern (RE2), as text", mistakes) for key in _PATTERNS},
-        **{key: _yes_no(given, key, mistakes) for key in _YES_NO},
         recipients_over=_number(given, "recipients_over", mistakes),
+        **_rest(given, mistakes),
     )
+
+
+def _rest(given: dict[str, Any], mistakes: list[Mistake]) -> dict[str, Any]:
+    patterns = {key: _forms(given, key, _written, "a pattern (RE2), as text", mistakes) for key in _PATTERNS}
+    return {**patterns, **{key: _yes_no(given, key, mistakes) for key in _YES_NO}}
 
 
 def _phase(item: object, mistakes: list[Mistake]) -> Phase | None:
@@ -216,7 +220,8 @@ def _sentence(name: str, text: str, index: int, entry: object, mistake: Mistake)
 
 def _line_of(text: str, index: int, key: str) -> int:
     """The line of a key; the file is parsed again for it, because keeping every position would slow every start."""
-    node = yaml.compose(text, Loader=yaml.CSafeLoader).value[index]
+    node: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
+    node = node.value[index]
     for step in filter(None, key.split(".")):
         if not isinstance(node, yaml.MappingNode):
             break

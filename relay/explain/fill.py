@@ -55,11 +55,13 @@ _USUAL_FORM: dict[str, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
     "wait": re.compile(
-        r"\b(?:in|after|for|wait|within) (?:about |another |at least )?(\d{1,6} ?(?:seconds?|secs?|minutes?|mins?|hours?|days?))\b",
+        r"\b(?:in|after|for|wait|within) (?:about |another |at least )?"
+        r"(\d{1,6} ?(?:seconds?|secs?|minutes?|mins?|hours?|days?))\b",
         re.IGNORECASE,
     ),
     "limit": re.compile(
-        r"(?:limit|maximum|max|exceeds?|larger than|allowed|up to)[^\d]{0,30}(\d[\d.,]{0,12} ?(?:bytes|octets|[kmg]i?b?)?)\b",
+        r"(?:limit|maximum|max|exceeds?|larger than|allowed|up to)[^\d]{0,30}"
+        r"(\d[\d.,]{0,12} ?(?:bytes|octets|[kmg]i?b?)?)\b",
         re.IGNORECASE,
     ),
 }
@@ -67,7 +69,7 @@ _NO_LIST = re.compile(r"\.(?:com|de|co\.uk|html?|php|aspx?)$", re.IGNORECASE)
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """The template with its placeholders replaced; a part in [square brackets] is left out if a value in it is unknown."""
+    """The template with its placeholders replaced; a part in [brackets] is left out where a value in it is unknown."""
     if "{" not in template:
         return template
     known = _OPTIONAL.sub(lambda part: part[1] if _all_known(part[1], values) else "", template)
@@ -80,7 +82,7 @@ def blanks(template: str) -> frozenset[str]:
 
 
 def values_for(names: frozenset[str], failure: Failure, text: str, captured: Mapping[str, str]) -> dict[str, str]:
-    """What is known for each of `names`: named by the page's own pattern, by the failure, or found in the reply's words."""
+    """What is known for each of `names`: from the page's own pattern, the failure, or the reply's words."""
     found = {}
     for name in names:
         value = captured.get(name) or _of_failure(name, failure) or _of_text(name, text)

@@ -11,7 +11,7 @@ from relay.smtp import Phase, Reply
 if TYPE_CHECKING:
     from relay.smtp import Fault
 
-# The code opens the reply and is followed by a blank, a hyphen or nothing: never a part of 192.5.7.8, 552@qq.com or 535 KB.
+# The code opens the reply, and a blank, a hyphen or nothing follows: never a part of 192.5.7.8 or 552@qq.com.
 _LINE = re.compile(r"\s*([2-5]\d\d)(?:[ \-]|$)(.*)", re.DOTALL)
 _STATUS_ALONE = re.compile(r"\s*([245])\.\d{1,3}\.\d{1,3}(?:\s|$)")
 _DIGITS_ALONE = re.compile(r"\s*(\d{3})\s*")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from relay.explain.reason import Reason, Retry, Who
 
 if TYPE_CHECKING:
-    from relay.smtp import Fault, Phase
     from relay.explain.failure import Failure
+    from relay.smtp import Fault, Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,17 @@ class Patterns:
         found = _compiled(self._patterns[number]).search(text)
         return {name: value for name, value in found.groupdict().items() if value} if found else {}
 
+    def compile(self) -> None:
+        """Compile all patterns now.
+
+        Raises:
+            ValueError: one of them cannot be understood; `complaint` says why.
+        """
+        try:
+            _ = self._all
+        except re2.error as error:
+            raise ValueError(str(error)) from None
+
     @cached_property
     def _all(self) -> re2.Set:
         options = _options()
@@ -55,7 +66,7 @@ def complaint(pattern: str) -> str:
         re2.compile(pattern, _options())
     except re2.error as error:
         reason = error.args[0]
-        return reason.decode() if isinstance(reason, bytes) else str(reason)
+        return f"pattern {pattern!r}: {reason.decode() if isinstance(reason, bytes) else reason}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Why mail was refused: the closed list of reasons, each with whose move it usually is and whether trying again helps."""
+"""Why mail was refused: the closed list of reasons, whose move each usually is, and whether trying again helps."""
 
 from __future__ import annotations
 

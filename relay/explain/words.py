@@ -6,8 +6,8 @@ import re
 import unicodedata
 
 # Everything that could add a line, an escape sequence or another reading direction, or hide what is there: controls
-# (C0, DEL, C1), zero-width characters, line and paragraph separators, bidi marks and isolates, BOM, variation selectors,
-# surrogates, private use, tag characters.
+# (C0, DEL, C1), zero-width characters, line and paragraph separators, bidi marks and isolates, BOM, variation
+# selectors, surrogates, private use, tag characters.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffc\ud800-\uf8ff\U000e0000-\U0010ffff]+"
@@ -18,7 +18,7 @@ _SPELLED = str.maketrans(
     {
         "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ẞ": "SS",
         "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D",
-        "þ": "th", "Þ": "Th", "ł": "l", "Ł": "L", "ı": "i", "ħ": "h", "Ħ": "H",
+        "þ": "th", "Þ": "Th", "ł": "l", "Ł": "L", "\u0131": "i", "ħ": "h", "Ħ": "H",
         "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u2032": "'", "\u00b4": "'",
         "\u201c": '"', "\u201d": '"', "\u201e": '"', "\u201f": '"', "\u00ab": '"', "\u00bb": '"', "\u2033": '"',
         "\u2039": "'", "\u203a": "'",
@@ -49,11 +49,11 @@ def straight_quotes(text: str) -> str:
     return text if text.isascii() else text.translate(_QUOTES)
 
 
-_QUOTES = str.maketrans({ord(char): plain for char, plain in zip("‘’‚“”„–—", "'''\"\"\"--", strict=True)})
+_QUOTES = str.maketrans("\u2018\u2019\u201a\u201c\u201d\u201e\u2013\u2014", "'''\"\"\"--")
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` characters, cut at a word where one ends in the last third, with "..." where something is missing."""
+    """At most `limit` characters, cut at a word where one ends in the last third; "..." stands for what is missing."""
     if len(text) <= limit:
         return text
     if limit <= 3:
