@@ -38,6 +38,10 @@ class Dialogue(smtplib.SMTP):
         """Send one command line and read its reply."""
         return _answer(self.docmd(command))
 
+    def hear(self) -> Answer:
+        """Read the reply to what was sent before."""
+        return _answer(self.getreply())
+
     def say_mail(self, sender: str, parameters: str = "") -> Answer:
         return self.ask(f"MAIL FROM:<{sender}>{parameters}")
 
@@ -78,4 +82,4 @@ def assert_explained(answer: Answer, code: int, status: str, words: str) -> None
 
 def _answer(reply: tuple[int, bytes]) -> Answer:
     code, text = reply
-    return Answer(code, tuple(text.decode("ascii").split("\n")))
+    return Answer(code, tuple(text.decode("utf-8").split("\n")))

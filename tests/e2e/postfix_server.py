@@ -78,6 +78,7 @@ PORTS: Mapping[str, tuple[str, ...]] = {
     "starttls": ("smtpd_tls_security_level = may", "smtpd_tls_chain_files = {around.certificates.good}"),
     "wrapped": ("smtpd_tls_wrappermode = yes", "smtpd_tls_chain_files = {around.certificates.good}"),
     "wrong_name": ("smtpd_tls_security_level = may", "smtpd_tls_chain_files = {around.certificates.wrong_name}"),
+    "named_elsewhere": ("smtpd_tls_security_level = may", "smtpd_tls_chain_files = {around.certificates.wrong_name}"),
     "expired": ("smtpd_tls_security_level = may", "smtpd_tls_chain_files = {around.certificates.expired}"),
     "unknown_authority": (
         "smtpd_tls_security_level = may",

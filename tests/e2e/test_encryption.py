@@ -62,3 +62,23 @@ def test_with_a_bad_certificate_mail_is_refused_and_nothing_passes(
 def test_without_the_test_authority_the_good_certificate_is_refused_too(relay_to: Callable[..., Relay]) -> None:
     with Dialogue(relay_to("starttls").port) as client:
         assert_explained(client.say_mail("alice@corp.example"), 451, "4.7.5", "issue")
+
+
+def test_a_certificate_for_another_name_is_right_where_that_name_is_expected(
+    server: Postfix, relay_to: Callable[..., Relay], token: str
+) -> None:
+    trust = {"upstream__tls__ca_file": str(server.certificates.authority)}
+    relay = relay_to("named_elsewhere", **trust, upstream__tls__server_name="mail.elsewhere.example")
+    with Dialogue(relay.port) as client:
+        client.sendmail("alice@corp.example", "bob@corp.example", mail(token).message)
+    assert b"using TLSv1.3" in server.delivered("bob", token)
+
+
+def test_without_encryption_only_where_it_is_asked_for_by_name(
+    server: Postfix, start_relay: Callable[..., Relay], token: str
+) -> None:
+    relay = start_relay("--upstream", server.url("starttls", "smtp+plain"))
+    with Dialogue(relay.port) as client:
+        client.sendmail("alice@corp.example", "bob@corp.example", mail(token).message)
+    assert b"using TLS" not in server.delivered("bob", token)
+    assert not relay.messages()[0]["tls"]
