@@ -82,7 +82,7 @@ def nodemailer(mail: Mail, port: int) -> Outcome:
 
 
 def smtp_source(mail: Mail, port: int) -> Outcome:
-    """Postfix's own load generator; it knows no login and takes the message from a file, to whose end it adds an empty line."""
+    """Postfix's own load generator; it knows no login and adds an empty line to the end of the message."""
     envelope = ("-f", mail.sender, "-t", mail.recipient, "-F", "/dev/stdin", f"127.0.0.1:{port}")
     return _run((program("smtp-source"), *envelope), mail.message)
 
