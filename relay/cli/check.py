@@ -1,5 +1,98 @@
-"""`relay check`."""
+"""`relay check`: whether the relay could start, from what, and (with --probe) whether the upstream would take mail."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from relay.cli.flags import (
+    ConfigFlag,
+    ListenFlag,
+    LogFileFlag,
+    LogFormatFlag,
+    PracticeFlag,
+    SetFlag,
+    UpstreamFlag,
+    gathered,
+    refuse,
+    settings_or_exit,
+)
+
+if TYPE_CHECKING:
+    from relay.config import Listener, Settings
+
+_LISTENER_TLS = {
+    "none": "no TLS",
+    "starttls": "STARTTLS offered",
+    "starttls-required": "STARTTLS demanded",
+    "implicit": "TLS from the first octet",
+}
+_UPSTREAM_TLS = {
+    "starttls": "STARTTLS demanded, certificate verified",
+    "implicit": "TLS from the first octet, certificate verified",
+    "plain": "never encrypted",
+}
 
 
-def check() -> None:
-    """Not built yet."""
+def check(  # noqa: PLR0913 -- a parameter for each flag
+    *,
+    config: ConfigFlag = None,
+    listen: ListenFlag = None,
+    upstream: UpstreamFlag = None,
+    practice: PracticeFlag = False,
+    log_format: LogFormatFlag = None,
+    log_file: LogFileFlag = None,
+    set_: SetFlag = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Also talk to the upstream, without sending mail.")] = False,
+) -> None:
+    """Check the settings and the book without starting anything. Status 0: the relay could start; 2: it could not."""
+    from relay.config import Flags  # noqa: PLC0415 -- a command without settings must not wait for their import
+
+    given = gathered(config, Flags(tuple(listen or ()), upstream, practice, log_format, log_file, tuple(set_ or ())))
+    typer.echo("\n".join(["settings read from", *(f"  {source}" for source in given.sources)]))
+    settings = settings_or_exit(given)
+    typer.echo("\n".join(_summary(settings)))
+    typer.echo("settings: ok")
+    typer.echo(f"book: {_pages(settings)} pages, ok")
+    if probe and not asyncio.run(_probe(settings)):
+        raise typer.Exit(2)
+
+
+def _summary(settings: "Settings") -> Iterator[str]:
+    yield "listening on"
+    for listener in settings.listen:
+        yield f"  {listener.address}  {_LISTENER_TLS[listener.tls]}, for {_clients(listener)}"
+    yield "passing mail on to"
+    url, login = settings.upstream.url, settings.upstream.login
+    if url is None:
+        yield "  the built-in practice upstream"
+        return
+    unless = " (or plain, as it is this machine)" if url.loopback and url.security == "starttls" else ""
+    who = f"logging in as {login.user}" if login else "with each client's own login"
+    yield f"  {url}  {_UPSTREAM_TLS[url.security]}{unless}, {who}"
+
+
+def _clients(listener: "Listener") -> str:
+    return ", ".join(map(str, listener.allow)) or "everybody on this machine"
+
+
+def _pages(settings: "Settings") -> int:
+    from relay.explain import Book, BookError, shipped_chapters  # noqa: PLC0415 -- only when the settings are right
+
+    house = settings.book.house
+    try:
+        return len(Book.read(shipped_chapters(), *([house] if house else [])).pages)
+    except (BookError, OSError) as error:
+        refuse(error)
+
+
+async def _probe(settings: "Settings") -> bool:
+    """Print each step towards the upstream as it is taken; whether all of them succeeded."""
+    from relay.upstream.probe import probe  # type: ignore[import-not-found, unused-ignore] # noqa: PLC0415 -- only when asked for
+
+    fine = True
+    async for step in probe(settings):
+        typer.echo(f"{'ok  ' if step.ok else 'FAIL'} {step.name}: {step.text}")
+        fine = fine and step.ok
+    return fine

@@ -11,6 +11,7 @@ from relay.config.problem import Problem
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first needs libyaml, which every wheel brings
 _NULL = "tag:yaml.org,2002:null"
+_SHAPE = "YAML: lines of key: value, indented with spaces"
 _DEEPEST = 8  # the settings are 4 levels deep; an alias that holds itself is endless
 
 
@@ -56,7 +57,6 @@ class _Reader:
         if not node.tag.startswith("tag:yaml.org,2002:"):
             cure = "put text that begins with an exclamation mark into quotes"
             self.problems.append(Problem(place, "", "a plain value", "a YAML tag (a word that begins with !)", cure))
-            return None
         if isinstance(node, yaml.MappingNode):
             return Given(self._mapping(node, depth), place)
         if isinstance(node, yaml.SequenceNode):
@@ -82,18 +82,20 @@ class _Reader:
 
 
 def _broken(error: yaml.YAMLError, text: str, reader: _Reader) -> Problem:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    line = mark.line if mark else 0
-    place = reader.place(line) if mark else reader.source
-    # What YAML's own words quote may be a part of a password.
-    words = re.sub(r"'[^']*'", "...", getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML")
-    return Problem(place, "", "YAML", f"text that is not valid YAML: {words}", _cure(text.splitlines(), line))
+    mark = getattr(error, "problem_mark", None)
+    parts = (getattr(error, name, None) for name in ("context", "problem", "reason"))
+    words = re.sub("'[^']*'", "...", ", ".join(filter(None, parts)))  # what is quoted may be a part of a password
+    place = reader.place(mark.line) if mark else reader.source
+    cure = _cure(text.splitlines(), mark.line if mark else 0, numbered=reader.numbered)
+    return Problem(place, "", _SHAPE if reader.numbered else "a list, as YAML or JSON", f"not YAML: {words}", cure)
 
 
-def _cure(lines: list[str], line: int) -> str:
+def _cure(lines: list[str], line: int, *, numbered: bool) -> str:
     near = lines[max(0, line - 1) : line + 1]
     if any("\t" in text for text in near):
-        return "there is a tab in this line or the one above: YAML wants spaces"
+        return "there is a tab in this line or the one above: use spaces"
     if any("[::" in text for text in near):
         return 'put an IPv6 address with brackets into quotes: "[::1]:2525"'
-    return "look at this line and the one above, at indentation, colons and quotes; special characters want quotes"
+    if not numbered:
+        return "check brackets, colons and quotes; JSON is understood as well"
+    return "check this line and the one above: indentation, colons, quotes; quote what holds special characters"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from relay.config.keys import SECRETS, cure_for_unknown, shown
 from relay.config.problem import Complaint, Problem, quoted
-from relay.config.url import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +35,8 @@ def problems_in(error: ValidationError, given: Given) -> Iterator[Problem]:
 def _complaints(kind: str, key: Key, context: dict[str, Any]) -> tuple[Complaint, ...]:
     if kind == "extra_forbidden":
         return (Complaint("the name of a setting", cure_for_unknown(key), "an unknown name"),)
+    if kind == "default_factory_not_called":  # a default that hangs on a wrong setting, which is reported itself
+        return ()
     if kind in _SHAPES:
         return (_SHAPES[kind],)
     complaints: tuple[Complaint, ...] = context.get("complaints", (Complaint("a value of another kind"),))
@@ -47,9 +48,9 @@ def _found(given: Given, key: Key) -> str:
     here = given.find(key)
     if here is None:
         return "nothing"
+    if isinstance(here.value, tuple):
+        return "a list" if here.value else "an empty list"
     if not isinstance(here.value, str):
-        return "a list" if isinstance(here.value, tuple) else "keys with values"
-    if key == ("upstream", "url"):
-        return masked(here.value)
+        return "keys with values"
     # Text where a section belongs may be anything, so a secret as well.
     return "text (hidden)" if key in SECRETS or key == ("upstream",) else quoted(here.value)

@@ -22,7 +22,8 @@ def is_list(key: Key) -> bool:
     model: type[Section] | None = Settings
     annotation: Any = None
     for part in key:
-        annotation = model.model_fields[str(part)].annotation if model else None
+        field = model.model_fields.get(str(part)) if model else None
+        annotation = field.annotation if field else None
         model = _section(annotation)
     return getattr(annotation, "__origin__", None) is tuple
 

@@ -6,13 +6,15 @@ YAML's guesses (off is False, 0123 is 83, 12:30 is 750) take no part: the loader
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, SecretStr
+from pydantic_core import CoreSchema, core_schema
 
 from relay.config.problem import did_you_mean, expected
 
@@ -29,6 +31,16 @@ class Section(BaseModel):
     """A group of settings: frozen, no unknown keys, and no value in the words of its errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """In an annotation: the function that reads and checks the value. It is all there is; pydantic adds nothing."""
+
+    function: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.function)
 
 
 def text(value: Any) -> str:
@@ -53,7 +65,7 @@ def host_name(value: Any) -> str:
     return value
 
 
-def ehlo_name(value: Any) -> str:
+def domain_or_address(value: Any) -> str:
     """A host name, or an address in brackets: [192.0.2.1], [IPv6:2001:db8::1] (RFC 5321 section 4.1.3)."""
     bare = value[1:-1].removeprefix("IPv6:") if isinstance(value, str) and value[:1] + value[-1:] == "[]" else ""
     return value if bare and is_address(bare) else host_name(value)
@@ -66,11 +78,6 @@ def is_address(value: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, given as an address or a name, is this very machine."""
-    return ip_address(host).is_loopback if is_address(host) else host.lower().rstrip(".") == "localhost"
 
 
 def address(value: Any) -> str:
@@ -88,7 +95,7 @@ def seconds(value: Any) -> float:
     return number
 
 
-def whole(minimum: int) -> PlainValidator:
+def whole(minimum: int) -> Reads:
     """A whole number that is not below the minimum."""
 
     def read(value: Any) -> int:
@@ -97,7 +104,7 @@ def whole(minimum: int) -> PlainValidator:
             raise expected(f"a whole number, at least {minimum}")
         return number
 
-    return PlainValidator(read)
+    return Reads(read)
 
 
 def _number(value: Any, kind: Callable[[Any], _T]) -> _T | None:
@@ -139,14 +146,14 @@ def one_of(kind: type[_Choice]) -> Callable[[Any], _Choice]:
     return read
 
 
-def choice(kind: type[_Choice]) -> PlainValidator:
+def choice(kind: type[_Choice]) -> Reads:
     """One of the words of an enumeration, in an annotation."""
-    return PlainValidator(one_of(kind))
+    return Reads(one_of(kind))
 
 
-def maybe(read: Callable[[Any], _T]) -> PlainValidator:
+def maybe(read: Callable[[Any], _T]) -> Reads:
     """The same kind of value, or none."""
-    return PlainValidator(lambda value: None if value is None else read(value))
+    return Reads(lambda value: None if value is None else read(value))
 
 
 def file(value: Any) -> Path:
@@ -170,10 +177,12 @@ def file_to_write(value: Any) -> Path:
     path = _path(value)
     if path.is_dir():
         raise expected("a file, not a folder", f"name a file inside it, such as {path.absolute() / 'relay.log'}")
-    target = path if path.exists() else path.absolute().parent
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise expected("a file in a folder that exists", f"make the folder {folder}")
+    target = path.absolute() if path.exists() else folder
     if not os.access(target, os.W_OK):
-        reason = "does not exist" if not target.exists() else "cannot be written to by the account the relay runs as"
-        raise expected("a file that the relay can write", f"{target.absolute()} {reason}")
+        raise expected("a file that the relay can write", f"let the account the relay runs as write to {target}")
     return path
 
 
@@ -188,13 +197,14 @@ def trouble_with(path: Path) -> str:
         return f"{full} is a folder"
     if path.exists():
         return f"{full} exists, but the account the relay runs as may not read it: change its owner or mode"
-    return f"{full} does not exist; a relative path starts at the folder the relay was started in"
+    relative = "" if path.is_absolute() else "; a relative path starts at the folder the relay was started in"
+    return f"{full} does not exist{relative}"
 
 
-Text = Annotated[str, PlainValidator(text)]
-HostName = Annotated[str, PlainValidator(ehlo_name)]
-Seconds = Annotated[float, PlainValidator(seconds)]
-Switch = Annotated[bool, PlainValidator(boolean)]
+Text = Annotated[str, Reads(text)]
+HostName = Annotated[str, Reads(domain_or_address)]
+Seconds = Annotated[float, Reads(seconds)]
+Switch = Annotated[bool, Reads(boolean)]
 AnyText = Annotated[str | None, maybe(text)]
 AnySeconds = Annotated[float | None, maybe(seconds)]
 AnySize = Annotated[int | None, maybe(octets)]

@@ -3,17 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Network, ip_network
 from typing import Annotated, Any, Self
 
-from pydantic import PlainValidator, model_validator
+from pydantic import model_validator
 
-from relay.config.kinds import AnyFile, Section, choice, host_name, is_address, is_loopback
+from relay.config.kinds import AnyFile, Reads, Section, choice, host_name, is_address
 from relay.config.pem import complaints_about_pair
 from relay.config.problem import Complaint, expected, mistake
-
-Network = IPv4Network | IPv6Network
+from relay.networks import Network, is_loopback
 
 _PRIVATE_6 = IPv6Network("fc00::/7")
 
@@ -99,39 +97,33 @@ def _allowed(value: Any) -> Network | LoginRule:
 class Listener(Section):
     """One address the relay listens on."""
 
-    address: Annotated[Address, PlainValidator(_address)]
+    address: Annotated[Address, Reads(_address)]
     tls: Annotated[ListenerTLS, choice(ListenerTLS)] = ListenerTLS.NONE
     certificate: AnyFile = None
     key: AnyFile = None
-    allow: tuple[Annotated[Network | LoginRule, PlainValidator(_allowed)], ...] = ()
-    proxy_protocol: tuple[Annotated[Network, PlainValidator(_network)], ...] = ()
+    allow: tuple[Annotated[Network | LoginRule, Reads(_allowed)], ...] = ()
+    proxy_protocol: tuple[Annotated[Network, Reads(_network)], ...] = ()
 
     @property
     def reachable(self) -> bool:
         """Whether clients beyond this machine can come in, directly or through a proxy in front."""
         return not self.address.loopback or bool(self.proxy_protocol)
 
-    @cached_property
+    @property
     def networks(self) -> tuple[Network, ...]:
         """The networks whose clients need no login."""
         return tuple(rule for rule in self.allow if not isinstance(rule, LoginRule))
 
-    @cached_property
-    def logins(self) -> tuple[LoginRule, ...]:
-        """The logins that open this listener."""
-        return tuple(rule for rule in self.allow if isinstance(rule, LoginRule))
+    @property
+    def login(self) -> bool:
+        """Whether a login that the upstream has accepted lets a client in."""
+        return any(isinstance(rule, LoginRule) for rule in self.allow)
 
-    def allows_address(self, client: str) -> bool:
-        """Whether a client at this IP address may send without a login."""
-        return not self.allow or _within(client, self.networks)
-
-    def allows_login(self, user: str) -> bool:
-        """Whether a client may send whose login under this name the upstream has accepted."""
-        return any(rule.name in (None, user) for rule in self.logins)
-
-    def trusts_proxy(self, peer: str) -> bool:
-        """Whether a peer at this IP address sends a PROXY header before the client's own words."""
-        return _within(peer, self.proxy_protocol)
+    @property
+    def users(self) -> frozenset[str]:
+        """The only user names whose login lets a client in; empty where any does."""
+        names = [rule.name for rule in self.allow if isinstance(rule, LoginRule)]
+        return frozenset(name for name in names if name) if None not in names else frozenset()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -160,7 +152,7 @@ class Listener(Section):
             if isinstance(rule, Network) and _too_wide(rule):
                 cure = "list only your own networks; for clients from anywhere write allow: [login] instead"
                 yield Complaint("networks of your own: this one makes an open relay", cure, at=("allow", index))
-        if self.logins and self.tls is ListenerTLS.NONE:
+        if self.login and self.tls is ListenerTLS.NONE:
             cure = "add tls: starttls with certificate and key, or listen on 127.0.0.1"
             words = "TLS on a listener that takes logins: a login in clear is accepted only on loopback"
             yield Complaint(words, cure, "tls: none", ("tls",))
@@ -170,7 +162,10 @@ def _open_to_all(address: Address) -> Complaint:
     words = (
         "a list of who may use this listener: without one, anybody who reaches it could send mail through your upstream"
     )
-    cure = f"add allow: [NETWORK, ...] (your own networks), or allow: [login]; or listen on 127.0.0.1:{address.port}"
+    cure = (
+        "below its address in relay.yaml add allow: [NETWORK, ...] (your own networks) or allow: [login]; "
+        f"or listen on 127.0.0.1:{address.port}"
+    )
     return Complaint(words, cure, f"{address} without allow", ("address",))
 
 
@@ -178,9 +173,3 @@ def _too_wide(network: Network) -> bool:
     if isinstance(network, IPv6Network) and network.subnet_of(_PRIVATE_6):
         return False
     return network.prefixlen < 8
-
-
-def _within(address: str, networks: tuple[Network, ...]) -> bool:
-    ip = ip_address(address.partition("%")[0])
-    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
-    return any((mapped or ip) in network for network in networks)

@@ -29,8 +29,9 @@ class Gathered:
     given: Given
     problems: tuple[Problem, ...]
     sources: tuple[str, ...]  # what was read, lowest first, for `relay check`
+    need_upstream: bool  # not so where the relay starts an upstream of its own
 
-    def settings(self, *, need_upstream: bool = True) -> Settings:
+    def settings(self) -> Settings:
         """Judge it.
 
         Raises:
@@ -42,7 +43,7 @@ class Gathered:
             settings = Settings.model_validate(self.given.plain())
         except ValidationError as error:
             problems.extend(problems_in(error, self.given))
-        if need_upstream and not self.given.find(("upstream", "url")) and not _is_about_url(problems):
+        if self.need_upstream and not self.given.find(("upstream", "url")) and not _may_hide_url(problems):
             problems.append(_NO_UPSTREAM)
         if settings is None or problems:
             raise SettingsError(problems)  # outside `except`: the values in pydantic's error must not travel along
@@ -58,8 +59,9 @@ _NO_UPSTREAM = Problem(
 )
 
 
-def _is_about_url(problems: list[Problem]) -> bool:
-    return any(problem.key.startswith("upstream") for problem in problems)
+def _may_hide_url(problems: list[Problem]) -> bool:
+    """Whether the upstream was perhaps given, and is only unreadable: then its lack would be a mistake too many."""
+    return any(not problem.key or problem.key.startswith("upstream") for problem in problems)
 
 
 def load(config: Path | None, flags: Flags, environ: Mapping[str, str]) -> Settings:
@@ -73,7 +75,7 @@ def load(config: Path | None, flags: Flags, environ: Mapping[str, str]) -> Setti
     Raises:
         SettingsError: its text names every mistake, its place, what was expected, and the cure.
     """
-    return gather(config, flags, environ).settings(need_upstream=not flags.practice)
+    return gather(config, flags, environ).settings()
 
 
 def gather(config: Path | None, flags: Flags, environ: Mapping[str, str]) -> Gathered:
@@ -85,7 +87,7 @@ def gather(config: Path | None, flags: Flags, environ: Mapping[str, str]) -> Gat
         opened, unread = with_secrets_read(source)
         given = given.under(opened)
         problems.extend((*broken, *unread))
-    return Gathered(given, tuple(problems), tuple(_sources(path, flags, environ)))
+    return Gathered(given, tuple(problems), tuple(_sources(path, flags, environ)), not flags.practice)
 
 
 def _from_file(path: Path | None) -> tuple[Given, tuple[Problem, ...]]:

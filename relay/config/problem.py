@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str | int, ...]  # the way to a setting: ("listen", 0, "address")
 
-_PASSWORD = re.compile(r"(?<=//).*@")
+_LOGIN = re.compile(r"(?<=//).*@", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +82,5 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
 
 def quoted(text: str) -> str:
     """A value as it is shown in a problem: cut, and without the login of a URL that strayed into it."""
-    shown = _PASSWORD.sub("***@", text)
+    shown = "".join(letter if letter.isprintable() else "?" for letter in _LOGIN.sub("***@", text))
     return f'"{shown[:80]}..."' if len(shown) > 80 else f'"{shown}"'

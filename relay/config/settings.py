@@ -7,11 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import Field, model_validator
 
 from relay.config.kinds import (
     AnySize,
     HostName,
+    Reads,
     Seconds,
     Section,
     Switch,
@@ -76,7 +77,7 @@ class RetryMode(StrEnum):
 
 def _language(value: Any) -> str:
     if value not in LANGUAGES:
-        raise expected("one of " + ", ".join(LANGUAGES), "the book exists in no other language yet")
+        raise expected(", ".join(LANGUAGES), "the book is written in no other language yet")
     return str(value)
 
 
@@ -121,7 +122,7 @@ class ReplyStyle(Section):
     """What an explained refusal looks like."""
 
     style: Annotated[Style, choice(Style)] = Style.FULL
-    language: Annotated[str, PlainValidator(_language)] = "en"
+    language: Annotated[str, Reads(_language)] = "en"
     explain_login_at: Annotated[ExplainLoginAt, choice(ExplainLoginAt)] = ExplainLoginAt.AUTH
 
 
@@ -149,7 +150,7 @@ class Inline(Section):
 class Retry(Section):
     """What happens to a message after a temporary failure."""
 
-    mode: Annotated[RetryMode, PlainValidator(_retry_mode)] = RetryMode.OFF
+    mode: Annotated[RetryMode, Reads(_retry_mode)] = RetryMode.OFF
     inline: Inline = Inline()
 
 
@@ -166,7 +167,7 @@ class Settings(Section):
     book: BookPlaces = BookPlaces()
     log: Log = Log()
     retry: Retry = Retry()
-    workers: Annotated[int, PlainValidator(_workers)] = 1
+    workers: Annotated[int, Reads(_workers)] = 1
 
     @property
     def ehlo_name(self) -> str:
@@ -198,11 +199,11 @@ class Settings(Section):
         url = self.upstream.url
         for index, listener in enumerate(self.listen):
             at = ("listen", index, "allow")
-            if listener.logins and self.upstream.login:
+            if listener.login and self.upstream.login:
                 cure = "remove login from allow and list networks, or remove the relay's own user from upstream"
                 words = "clients' logins to be passed on: the upstream decides whether they are right"
                 yield Complaint(words, cure, "a login rule, while the relay logs in upstream with its own user", at)
-            if listener.logins and url and url.security is Security.PLAIN and not url.loopback:
+            if listener.login and url and url.security is Security.PLAIN and not url.loopback:
                 cure = "use smtp:// or smtps://; the relay never sends a login unencrypted beyond this machine"
                 yield Complaint(
                     "an upstream that logins may be passed on to", cure, "a login rule and smtp+plain://", at

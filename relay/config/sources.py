@@ -86,9 +86,10 @@ def from_flags(flags: Flags) -> Read:
 
 
 def _unknown_set(key: str, equals: str) -> Problem:
-    cure = did_you_mean(key, tuple(map(shown, KEYS)))
-    shape = "section.key=value, such as reply.style=short"
-    return Problem("flag --set", key[:60] if equals else "", shape, "an unknown key" if equals else "no =", cure)
+    if not equals:
+        return Problem("flag --set", "", "section.key=value, such as reply.style=short", "text without a =")
+    cure = did_you_mean(key, tuple(map(shown, KEYS))) or "relay.yaml lists all settings"
+    return Problem("flag --set", key[:60], "the name of a setting", "an unknown name", cure)
 
 
 def _listeners(addresses: tuple[str, ...]) -> Given:
@@ -106,7 +107,9 @@ def _joined(assignments: Iterable[_Assignment]) -> Read:
         leaf = Given(one.text, one.place)
         if is_list(one.key):
             leaf, broken = read_document(one.text, one.place, numbered=False)
-            problems.extend(broken)
+            if broken:
+                problems.extend(broken)
+                continue
         trees.append(nested(one.key, leaf))
     return reduce(Given.under, trees, Given({}, "")), tuple(problems)
 
@@ -121,10 +124,12 @@ def with_secrets_read(given: Given) -> Read:
         if given.find(key):
             words = f"one of {shown(key)} and {shown(file_key)}"
             problems.append(Problem(named.place, shown(file_key), words, "both", "remove one of them"))
-        secret, trouble = _secret(named)
+        text, trouble = _secret(named)
         if trouble:
             problems.append(Problem(named.place, shown(file_key), "a file that holds the secret", cure=trouble))
-        given = _moved(given, file_key, nested(key, Given(secret, named.place)) if secret else None)
+        # An unread password leaves a stand-in, or its user would be blamed for having none.
+        text = text or ("unread" if key[-1] == "password" else "")
+        given = _moved(given, file_key, nested(key, Given(text, named.place)) if text else None)
     return given, tuple(problems)
 
 

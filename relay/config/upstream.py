@@ -14,7 +14,7 @@ from relay.config.kinds import (
     Section,
     address,
     choice,
-    ehlo_name,
+    domain_or_address,
     host_name,
     maybe,
     secret,
@@ -82,7 +82,7 @@ class Upstream(Section):
     user: AnyText = None
     password: Annotated[SecretStr | None, maybe(secret)] = None
     login_mechanism: Annotated[LoginMechanism, choice(LoginMechanism)] = LoginMechanism.AUTO
-    ehlo_name: Annotated[str | None, maybe(ehlo_name)] = None
+    ehlo_name: Annotated[str | None, maybe(domain_or_address)] = None
     source_address: Annotated[str | None, maybe(address)] = None
     tls: UpstreamTLS = UpstreamTLS()
     pool: Pool = Pool()

@@ -8,8 +8,9 @@ from urllib.parse import quote, unquote
 
 from pydantic import SecretStr
 
-from relay.config.kinds import is_address, is_loopback
+from relay.config.kinds import is_address
 from relay.config.problem import expected
+from relay.networks import is_loopback
 
 
 class Security(StrEnum):
@@ -86,7 +87,9 @@ def _host_and_port(rest: str, default: int) -> tuple[str, int]:
         raise expected("HOST or HOST:PORT at the end of the URL, and no path or query after it", found=_fault_of(rest))
     host, port = found["host"].strip("[]"), int(found["port"] or default)
     if found["host"].startswith("[") and not is_address(host):
-        raise expected("an IPv6 address between the brackets, as in smtp://[2001:db8::1]:587")
+        raise expected(
+            "an IPv6 address in the brackets, as in smtp://[2001:db8::1]:587", found="something else in them"
+        )
     if not 1 <= port <= 65535:
         raise expected("a port from 1 to 65535", found="a port outside that range")
     return host, port
@@ -112,13 +115,3 @@ def _login(login: str | None) -> tuple[str | None, SecretStr | None]:
     if not user or not (user + password).isprintable():
         raise expected("a user name before the @, without control characters", found="none, or one that cannot be sent")
     return user, SecretStr(password) if colon and password else None
-
-
-def masked(value: str) -> str:
-    """A URL for the eyes of people, also one that cannot be read: only what is surely no secret is left of it."""
-    parts = _URL.fullmatch(value.strip())
-    if not parts:
-        return "(hidden: it may hold a password)"
-    place = _PLACE.fullmatch(parts["rest"])
-    shown = place["host"] + (f":{place['port']}" if place["port"] else "") if place else "..."
-    return f"{parts['scheme']}://{'***@' if parts['login'] is not None else ''}{shown}"

@@ -1,0 +1,68 @@
+"""The flags that override settings, the same for every command that reads them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Never
+
+import typer
+
+if TYPE_CHECKING:
+    from relay.config import Flags, Gathered, Settings
+
+ConfigFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The settings. Without it: ./relay.yaml or /etc/explaining-relay/relay.yaml, if there is one.",
+    ),
+]
+ListenFlag = Annotated[
+    list[str] | None,
+    typer.Option("--listen", metavar="HOST:PORT", help="Listen here instead; may be given several times."),
+]
+UpstreamFlag = Annotated[
+    str | None,
+    typer.Option("--upstream", metavar="URL", help="The server behind, such as smtp://mail.example.com:587."),
+]
+PracticeFlag = Annotated[
+    bool,
+    typer.Option("--practice", help="Start the built-in practice upstream and pass mail on to that."),
+]
+LogFormatFlag = Annotated[
+    str | None,
+    typer.Option("--log-format", metavar="console|json", help="What a log line looks like."),
+]
+LogFileFlag = Annotated[
+    str | None,
+    typer.Option("--log-file", metavar="PATH", help="Append the log to this file."),
+]
+SetFlag = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any other setting; may be given several times."),
+]
+
+
+def gathered(config: Path | None, flags: Flags) -> Gathered:
+    """What file, environment and flags say, not judged yet."""
+    from relay.config import gather  # noqa: PLC0415 -- a command without settings must not wait for their import
+
+    return gather(config, flags, os.environ)
+
+
+def settings_or_exit(gathered: Gathered) -> Settings:
+    """The settings; where they cannot be used, every mistake is printed and the command ends with status 2."""
+    from relay.config import SettingsError  # noqa: PLC0415 -- as above
+
+    try:
+        return gathered.settings()
+    except SettingsError as error:
+        refuse(error)
+
+
+def refuse(error: Exception) -> Never:
+    """Print what is wrong, and end with status 2: nothing was started."""
+    typer.echo(str(error), err=True)
+    raise typer.Exit(2)
