@@ -55,6 +55,9 @@ def check(  # noqa: PLR0913 -- a parameter for each flag
     typer.echo("\n".join(_summary(settings)))
     typer.echo("settings: ok")
     typer.echo(f"book: {_pages(settings)} pages, ok")
+    if probe and practice:
+        typer.echo("--probe: the practice upstream runs only while the relay does; name one with --upstream", err=True)
+        raise typer.Exit(2)
     if probe and not asyncio.run(_probe(settings)):
         raise typer.Exit(2)
 

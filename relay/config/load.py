@@ -12,6 +12,7 @@ from relay.config.document import read_document
 from relay.config.findings import problems_in
 from relay.config.given import Given
 from relay.config.kinds import trouble_with
+from relay.config.places import shipped
 from relay.config.problem import Problem, SettingsError
 from relay.config.settings import Settings
 from relay.config.sources import Flags, from_environment, from_flags, variables, with_secrets_read
@@ -110,11 +111,9 @@ def _from_file(path: Path | None) -> tuple[Given, tuple[Problem, ...]]:
 
 def _sources(path: Path | None, flags: Flags, environ: Mapping[str, str]) -> Iterator[str]:
     yield "built-in defaults"
-    yield (
-        str(path.absolute())
-        if path
-        else "no file: " + " and ".join(f"{place}" for place in USUAL_PLACES) + " do not exist"
-    )
+    here, system = USUAL_PLACES
+    none = f"no file: there is neither {here} here nor {system}; every setting is described in {shipped() / here}"
+    yield str(path.absolute()) if path else none
     yield from (f"environment variable {name}" for name in variables(environ))
     if flags != Flags():
         yield "flags of this command"

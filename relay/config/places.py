@@ -15,7 +15,7 @@ def shipped() -> Path:
     """
     package = Path(__file__).parent.parent
     for folder in (package / "_config", package.parent / "config"):
-        if (folder / "explanations").is_dir():
+        if (folder / "relay.yaml").is_file():
             return folder
     raise FileNotFoundError(
         f"the folder config is missing: neither {package / '_config'} nor {package.parent / 'config'}"

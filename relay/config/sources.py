@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,17 +31,17 @@ class Flags:
     """What the command line may override."""
 
     listen: tuple[str, ...] = ()
-    upstream: str | None = None
+    upstream: str | None = field(default=None, repr=False)  # may hold a password
     practice: bool = False  # an upstream of our own is started, so none has to be named
     log_format: str | None = None
     log_file: str | None = None
-    set: tuple[str, ...] = ()  # section.key=value
+    set: tuple[str, ...] = field(default=(), repr=False)  # section.key=value; may hold a password
 
 
 @dataclass(frozen=True, slots=True)
 class _Assignment:
     key: tuple[str, ...]
-    text: str
+    text: str = field(repr=False)  # may be a secret
     place: str
 
 
@@ -78,7 +78,7 @@ def from_flags(flags: Flags) -> Read:
     for text in flags.set:
         key, equals, value = text.partition("=")
         if equals and tuple(key.split(".")) in KEYS:
-            assignments.append(_Assignment(tuple(key.split(".")), value, f"flag --set {key}"))
+            assignments.append(_Assignment(tuple(key.split(".")), value, "flag --set"))
         else:
             problems.append(_unknown_set(key, equals))
     given, more = _joined(assignments)

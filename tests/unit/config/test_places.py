@@ -24,6 +24,7 @@ def test_a_broken_installation_says_what_is_missing(tmp_path: Path, monkeypatch:
 
 def test_an_installed_package_carries_them_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     inside = tmp_path / "relay" / "_config"
-    (inside / "explanations").mkdir(parents=True)
+    inside.mkdir(parents=True)
+    (inside / "relay.yaml").touch()
     monkeypatch.setattr(places, "__file__", str(tmp_path / "relay" / "config" / "places.py"))
     assert places.shipped.__wrapped__() == inside

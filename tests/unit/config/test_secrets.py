@@ -37,7 +37,15 @@ def test_settings_never_show_a_password(flags: Flags):
     settings = gathered.settings()
     assert settings.upstream.login
     assert SECRET in settings.upstream.login.password.get_secret_value()
-    shown = (gathered, gathered.given, settings, settings.model_dump(), settings.upstream.login, settings.upstream.url)
+    shown = (
+        flags,
+        gathered,
+        gathered.given,
+        settings,
+        settings.model_dump(),
+        settings.upstream.login,
+        settings.upstream.url,
+    )
     for value in shown:
         assert SECRET not in repr(value)
         assert SECRET not in str(value)
