@@ -47,7 +47,7 @@ def check(  # noqa: PLR0913 -- a parameter for each flag
     probe: Annotated[bool, typer.Option("--probe", help="Also talk to the upstream, without sending mail.")] = False,
 ) -> None:
     """Check the settings and the book without starting anything. Status 0: the relay could start; 2: it could not."""
-    from relay.config import Flags  # noqa: PLC0415 -- a command without settings must not wait for their import
+    from relay.config import Flags
 
     given = gathered(config, Flags(tuple(listen or ()), upstream, practice, log_format, log_file, tuple(set_ or ())))
     typer.echo("\n".join(["settings read from", *(f"  {source}" for source in given.sources)]))
@@ -81,7 +81,7 @@ def _clients(listener: "Listener") -> str:
 
 
 def _pages(settings: "Settings") -> int:
-    from relay.explain import Book, BookError, shipped_chapters  # noqa: PLC0415 -- only when the settings are right
+    from relay.explain import Book, BookError, shipped_chapters
 
     house = settings.book.house
     try:
@@ -92,7 +92,7 @@ def _pages(settings: "Settings") -> int:
 
 async def _probe(settings: "Settings") -> bool:
     """Print each step towards the upstream as it is taken; whether all of them succeeded."""
-    from relay.upstream.probe import probe  # type: ignore[import-not-found, unused-ignore] # noqa: PLC0415 -- only when asked for
+    from relay.upstream.probe import probe  # type: ignore[import-not-found, unused-ignore]
 
     fine = True
     async for step in probe(settings):

@@ -47,14 +47,14 @@ SetFlag = Annotated[
 
 def gathered(config: Path | None, flags: Flags) -> Gathered:
     """What file, environment and flags say, not judged yet."""
-    from relay.config import gather  # noqa: PLC0415 -- a command without settings must not wait for their import
+    from relay.config import gather
 
     return gather(config, flags, os.environ)
 
 
 def settings_or_exit(gathered: Gathered) -> Settings:
     """The settings; where they cannot be used, every mistake is printed and the command ends with status 2."""
-    from relay.config import SettingsError  # noqa: PLC0415 -- as above
+    from relay.config import SettingsError
 
     try:
         return gathered.settings()
