@@ -27,7 +27,7 @@ _CONDITIONS = tuple(field.name for field in fields(When))
 _PATTERNS = ("text", "not_text", "upstream")
 _YES_NO = ("login", "tls", "null_sender", "same_sender", "utf8", "eight_bit", "size_over_limit")
 _PROSE = ("title", "meaning", "advice", "more")
-_ANY_PHASE = "unknown"  # how a page names "the phase is not known"
+_UNKNOWN, _ANY = "unknown", "any"  # how a page names "the phase is not known" and "at every moment, the login too"
 
 
 class Mistake(NamedTuple):
@@ -107,7 +107,7 @@ def _when(given: object, mistakes: list[Mistake]) -> When:
         return When()
     mistakes += _unknown_keys(given, _CONDITIONS, "when.")
     return When(
-        phase=tuple(_phase(item, mistakes) for item in _listed(given.get("phase", ()))),
+        phase=tuple(phase for item in _listed(given.get("phase", ())) for phase in _phases(item, mistakes)),
         code=_forms(given, "code", CODE.fullmatch, 'a code such as "550", "55x" or "5xx"', mistakes),
         status=_forms(
             given, "status", STATUS.fullmatch, 'an enhanced code such as "5.7.1", "5.7.x", "x.7.1"', mistakes
@@ -126,10 +126,10 @@ def _rest(given: dict[str, Any], mistakes: list[Mistake]) -> dict[str, Any]:
     return {**patterns, **{key: _yes_no(given, key, mistakes) for key in _YES_NO}}
 
 
-def _phase(item: object, mistakes: list[Mistake]) -> Phase | None:
-    if item == _ANY_PHASE:
-        return None
-    return _one_of(Phase, item, "when.phase", mistakes, extra=(_ANY_PHASE,))
+def _phases(item: object, mistakes: list[Mistake]) -> tuple[Phase | None, ...]:
+    if item == _ANY:
+        return (*Phase, None)
+    return (None if item == _UNKNOWN else _one_of(Phase, item, "when.phase", mistakes, extra=(_UNKNOWN, _ANY)),)
 
 
 def _forms(

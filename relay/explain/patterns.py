@@ -24,7 +24,7 @@ class Patterns:
         """The numbers of the patterns found anywhere in the text."""
         if not self._patterns:
             return []
-        return self._all.Match(text)  # type: ignore[no-any-return]  # re2 has no types
+        return self._all.Match(text) or []  # re2 has no types, and answers None where nothing matches
 
     def captured(self, number: int, text: str) -> Mapping[str, str]:
         """What the named groups of one pattern hold; empty if it has none."""
