@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
+from relay.practice.hooks import SIZE_LIMIT, Hooks, Login, Transaction
 from relay.practice.scenario import Behaviour, Scenario
 from relay.practice.scenarios import find
 from relay.smtp import Phase
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from relay.practice.desk import Desk
 
-SIZE_LIMIT = 26_214_400  # octets; what many large providers announce
-_KEYWORDS = (f"SIZE {SIZE_LIMIT}", "8BITMIME", "SMTPUTF8", "PIPELINING", "ENHANCEDSTATUSCODES", "AUTH PLAIN LOGIN")
+_LAST_WORDS = frozenset({421, 521})  # the codes after which a server closes the connection
 _LINE_LIMIT = 65_536  # octets; this server is to accept whatever the relay passes on
 _PROMISES = frozenset({Phase.CONNECT, Phase.EHLO})
 _AFTER_RCPT = frozenset({Phase.DATA, Phase.MESSAGE})
@@ -28,41 +27,6 @@ _BY_SENDER = _PROMISES | _AFTER_RCPT | {Phase.MAIL}
 _BY_RECIPIENT = _AFTER_RCPT | {Phase.RCPT}
 _PATH = re.compile(r'(?:FROM|TO):\s*(?:<((?:"(?:\\.|[^"\\])*"|[^>"])*)>|(\S+))', re.IGNORECASE)
 _SIZE = re.compile(r"\sSIZE=(\d{1,20})(?!\S)", re.IGNORECASE)
-
-
-class Transaction(Envelope):
-    """One mail transaction, and the scenario its addresses ask for at DATA or after the final dot."""
-
-    due: Scenario | None = None
-
-
-class Hooks:
-    """What aiosmtpd asks of its owner."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    async def handle_EHLO(  # noqa: N802 - the name is aiosmtpd's
-        self, server: SMTP, session: Session, _envelope: Envelope, hostname: str, _responses: list[str]
-    ) -> list[str]:
-        """Offer what this server does, or refuse the name if this connection was promised that."""
-        if scenario := self._desk.take(Phase.EHLO):
-            return [scenario.reply(helo=hostname).decode()]
-        session.host_name = hostname
-        *firsts, last = (server.hostname, *_KEYWORDS)
-        return [*(f"250-{line}" for line in firsts), f"250 {last}"]
-
-    async def handle_HELO(self, server: SMTP, session: Session, _envelope: Envelope, hostname: str) -> str:  # noqa: N802 - the name is aiosmtpd's
-        """Answer the older greeting alike."""
-        if scenario := self._desk.take(Phase.EHLO):
-            return scenario.reply(helo=hostname).decode()
-        session.host_name = hostname
-        return f"250 {server.hostname}"
-
-    async def handle_exception(self, error: Exception) -> str:
-        """Answer a mistake of this package as a mail server would, and keep its traceback."""
-        logging.getLogger(__name__).error("The practice upstream failed", exc_info=error)
-        return "451 4.3.0 Local error in processing"
 
 
 class Conversation(SMTP):
@@ -76,11 +40,12 @@ class Conversation(SMTP):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._transaction = Transaction()
+        self.promised: Scenario | None = None
         self._login: tuple[Scenario, str] | None = None
         # an own dict: aiosmtpd's is shared by all connections and emptied by each new one
         self.command_size_limits = defaultdict(lambda: _LINE_LIMIT)
         super().__init__(
-            Hooks(desk),
+            Hooks(),
             data_size_limit=SIZE_LIMIT,
             enable_SMTPUTF8=True,
             hostname="practice.example",
@@ -150,40 +115,42 @@ class Conversation(SMTP):
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 - the name is aiosmtpd's
         """Take the message and forget it, unless a scenario is due before or after it."""
-        transaction = self._transaction
-        due = transaction.due
-        if not transaction.rcpt_tos:
+        due = self._transaction.due_at(Phase.DATA)
+        if not self._transaction.rcpt_tos:
             await self.push("503 5.5.1 Error: need RCPT command")
         elif arg:
             await self.push("501 5.5.4 Syntax: DATA")
-        elif due is None or due.phase is not Phase.DATA or not await self._refused(due):
+        elif due is None or not await self._refused(due):
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             await self._judge(await self._read_message())
+
+    def _create_session(self) -> Login:
+        return Login(self.loop)
 
     def _create_envelope(self) -> Transaction:
         self._transaction = Transaction()
         return self._transaction
 
     async def _handle_client(self) -> None:
-        """Greet, unless this connection was promised a refusal."""
-        if scenario := self._desk.take(Phase.CONNECT):
-            await self._refused(scenario)
+        self.promised = self._desk.take()
+        if self.promised and self.promised.phase is Phase.CONNECT:
+            await self._refused(self.promised)
             self.hang_up()
         else:
             await super()._handle_client()
 
     def _check_login(self, *login: Any) -> AuthResult:
-        data: LoginPassword = login[-1]
-        user = data.login.decode("utf-8", "replace")
+        credentials: LoginPassword = login[-1]
+        user = credentials.login.decode("utf-8", "replace")
         scenario = find(user, {Phase.AUTH})
         if scenario:
             self._login = (scenario, user)
-        return AuthResult(success=scenario is None, handled=scenario is not None, auth_data=data)
+        return AuthResult(success=scenario is None, handled=scenario is not None)  # the password is not kept
 
     async def _begin(self, sender: str) -> None:
         scenario = find(sender, _BY_SENDER)
         if scenario and scenario.phase in _PROMISES:
-            self._desk.report(f"{sender} asks for a refusal at {scenario.phase}: the next connection gets it")
+            self._desk.report(f"mail: {sender} -> connection closed, the next one is refused")
             self._desk.promise(scenario)
         elif scenario is None or scenario.phase in _AFTER_RCPT or not await self._refused(scenario, sender=sender):
             self._transaction.mail_from = sender
@@ -191,12 +158,14 @@ class Conversation(SMTP):
             await self.push("250 2.1.0 Ok")
 
     async def _add_recipient(self, recipient: str) -> None:
+        transaction = self._transaction
         scenario = find(recipient, _BY_RECIPIENT)
         if scenario and scenario.phase in _AFTER_RCPT:
-            self._transaction.due = self._transaction.due or scenario
+            if transaction.due is None:  # the first of several recipients decides
+                transaction.due, transaction.asked_by = scenario, recipient
         elif scenario and await self._refused(scenario, recipient=recipient):
             return
-        self._transaction.rcpt_tos.append(recipient)
+        transaction.rcpt_tos.append(recipient)
         await self.push("250 2.1.5 Ok")
 
     async def _read_message(self) -> int:
@@ -214,26 +183,32 @@ class Conversation(SMTP):
 
     async def _judge(self, size: int) -> None:
         transaction = self._transaction
-        due = transaction.due
+        due = transaction.due_at(Phase.MESSAGE)
         if size > SIZE_LIMIT:
             await self.push(f"552 5.3.4 Message size exceeds fixed limit of {SIZE_LIMIT} octets")
-        elif due is None or due.phase is not Phase.MESSAGE or not await self._refused(due):
+        elif due is None or not await self._refused(due):
             self._desk.accepted += 1
             recipients = ", ".join(transaction.rcpt_tos)
-            self._desk.report(f"accepted: {transaction.mail_from or '<>'} to {recipients}, {size} octets")
+            self._desk.report(
+                f"message: {transaction.mail_from or '<>'} to {recipients}, {size} octets -> accepted and discarded"
+            )
             await self.push(f"250 2.0.0 Ok: accepted and discarded as practice-{self._desk.accepted}")
         self.envelope = self._create_envelope()
 
     async def _refused(self, scenario: Scenario, **names: str) -> bool:
         """Play a scenario; False means that the command is to be accepted after all."""
         if await self._spared(scenario, names):
+            self._tell(scenario, "accepted after all")
             return False
-        self._desk.report(f"{scenario.address} at {scenario.phase}: {scenario.behaviour}")
         if scenario.behaviour is Behaviour.SILENT:
+            self._tell(scenario, "no answer")
             await asyncio.Event().wait()  # until the client or the idle timer ends the connection
         if scenario.lines:
-            await self.push(scenario.reply(**self._names(names)))
-        if scenario.behaviour is Behaviour.DROP or scenario.code == 421:
+            reply = scenario.reply(**self._names(names))
+            self._tell(scenario, reply.decode("utf-8", "replace"))
+            await self.push(reply)
+        if scenario.behaviour is Behaviour.DROP or scenario.code in _LAST_WORDS:
+            self._tell(scenario, "connection closed")
             self.hang_up()
         return True
 
@@ -245,10 +220,14 @@ class Conversation(SMTP):
             return self._desk.is_second_try(self._transaction.mail_from or "", names.get("recipient", scenario.name))
         return False
 
+    def _tell(self, scenario: Scenario, what: str) -> None:
+        first, *_ = what.splitlines()
+        self._desk.report(f"{scenario.phase}: {scenario.address} -> {first}")
+
     def _names(self, names: dict[str, str]) -> dict[str, str]:
         transaction = self._transaction
         sender = names.get("sender", transaction.mail_from or "")
-        recipient = names.get("recipient") or next(iter(transaction.rcpt_tos), "")
+        recipient = names.get("recipient") or transaction.asked_by or next(iter(transaction.rcpt_tos), "")
         return {"sender": sender, "recipient": recipient, "domain": recipient.rpartition("@")[2], **names}
 
 

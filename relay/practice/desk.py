@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
     from relay.practice.conversation import Conversation
     from relay.practice.scenario import Scenario
-    from relay.smtp import Phase
 
 
 @dataclass(slots=True)
@@ -35,12 +34,9 @@ class Desk:
             if conversation.is_idle:
                 conversation.hang_up()
 
-    def take(self, phase: Phase) -> Scenario | None:
-        """The promised scenario, once, if this is its phase."""
-        scenario = self.promised
-        if scenario is None or scenario.phase is not phase:
-            return None
-        self.promised = None
+    def take(self) -> Scenario | None:
+        """What a new connection was promised, if anything; the one after it is promised nothing."""
+        scenario, self.promised = self.promised, None
         return scenario
 
     def is_second_try(self, sender: str, recipient: str) -> bool:

@@ -29,7 +29,6 @@ DOMAINS = {
     "GMX": "gmx.example",
     "Google": "gmail.example",
     "iCloud": "icloud.example",
-    "Mailgun": "mailgun.example",
     "Microsoft": "outlook.example",
     "Mimecast": "mimecast.example",
     "NetEase 163": "163.example",

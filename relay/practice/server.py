@@ -58,7 +58,9 @@ async def start(
         OSError: the address is in use or cannot be listened on.
     """
     if not _is_loopback(host):
-        raise ValueError(f"the practice upstream listens on 127.0.0.1, ::1 or localhost only, not on {host!r}")
+        raise ValueError(
+            f"{host!r} is not loopback (127.0.0.1, ::1 or localhost), and this server believes every password"
+        )
     all_scenarios()  # read now, so that no conversation has to wait for the disk
     desk = Desk(report, slow_seconds)
     server = await asyncio.get_running_loop().create_server(lambda: Conversation(desk), host, port)
