@@ -82,9 +82,9 @@ def nodemailer(mail: Mail, port: int) -> Outcome:
 
 
 def smtp_source(mail: Mail, port: int) -> Outcome:
-    """Postfix's own load generator; it knows no login and adds an empty line to the end of the message."""
+    """Postfix's own load generator: knows no login, writes its own line ends, adds an empty line at the end."""
     envelope = ("-f", mail.sender, "-t", mail.recipient, "-F", "/dev/stdin", f"127.0.0.1:{port}")
-    return _run((program("smtp-source"), *envelope), mail.message)
+    return _run((program("smtp-source"), *envelope), mail.message.replace(b"\r\n", b"\n"))
 
 
 def python_smtplib(mail: Mail, port: int) -> Outcome:

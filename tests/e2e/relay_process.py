@@ -76,7 +76,7 @@ def relay(
             env=_environment(),
         )
     try:
-        yield Relay(wait_for(lambda: _ready_port(process, diagnostics), "the relay to be ready"), log, diagnostics)
+        yield Relay(wait_for(lambda: _ready_port(process, log, diagnostics), "the relay to be ready"), log, diagnostics)
         process.terminate()
         assert process.wait(timeout=10) == 0, diagnostics.read_text()
     finally:
@@ -84,8 +84,8 @@ def relay(
         process.wait()
 
 
-def _ready_port(process: subprocess.Popen[bytes], diagnostics: Path) -> int | None:
-    for line in _lines(diagnostics):
+def _ready_port(process: subprocess.Popen[bytes], log: Path, diagnostics: Path) -> int | None:
+    for line in _lines(log):
         if line["event"] == "relay_ready":
             return int(line["listen"][0].rpartition(":")[2])
     if process.poll() is not None:

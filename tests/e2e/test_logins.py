@@ -108,7 +108,7 @@ def test_a_wrong_password_of_the_relay_itself_is_explained_at_mail(relay_to: Cal
 
 @pytest.mark.parametrize("client", ["swaks", "nodemailer", "curl"])
 def test_no_password_is_written_anywhere(client: str, relay_to: Callable[..., Relay], token: str) -> None:
-    relay = relay_to("login", log__level="debug")
+    relay = relay_to("login")
     for login in (WRONG, RIGHT):
         CLIENTS[client](dataclasses.replace(mail(token), login=login), relay.port)
     relay.messages()
