@@ -63,6 +63,7 @@ virtual_gid_maps = static:{gid}
 # name of the port -> how it differs from main.cf
 PORTS: Mapping[str, tuple[str, ...]] = {
     "mx": (),
+    "impatient": ("smtpd_timeout = 1s",),
     "small": (f"message_size_limit = {SIZE_LIMIT}",),
     "greylisting": ("smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:{around.greylist_port}",),
     "login": (

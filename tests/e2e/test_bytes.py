@@ -85,6 +85,21 @@ def test_mails_sent_at_the_same_time_do_not_mix(server: Postfix, relay_to: Calla
     assert len(relay.messages(20)) == 20
 
 
+@pytest.mark.parametrize("name", BODIES)
+def test_every_octet_arrives_in_chunks(name: str, server: Postfix, relay_to: Callable[..., Relay], token: str) -> None:
+    message = mail(token).message + BODIES[name]
+    first, second = message[:100], message[100:]
+    with Dialogue(relay_to("mx").port) as client:
+        assert "chunking" in client.esmtp_features
+        client.say_mail("alice@corp.example", " BODY=8BITMIME")
+        client.say_rcpt("bob@corp.example")
+        client.send(b"BDAT %d\r\n" % len(first) + first)
+        assert client.hear().code == 250
+        client.send(b"BDAT %d LAST\r\n" % len(second) + second)
+        assert client.hear().code == 250
+    _assert_delivered(server, token, message)
+
+
 def test_the_parameters_for_delivery_notes_reach_the_server_as_they_were_written(
     server: Postfix, relay_to: Callable[..., Relay], token: str
 ) -> None:

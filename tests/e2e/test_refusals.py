@@ -125,6 +125,18 @@ def test_a_message_found_too_big_is_refused_at_its_end(relay_to: Callable[..., R
     assert (failure["phase"], failure["reason"], failure["size"]) == ("message", "messagetoobig", len(message))
 
 
+@pytest.mark.parametrize(("too_long_by", "code"), [(0, 250), (1, 552)])
+def test_the_relays_own_limit_counts_the_octets_of_the_message_alone(
+    too_long_by: int, code: int, relay_to: Callable[..., Relay], token: str
+) -> None:
+    message = mail(token).message + b".lines with a dot in front go over the wire with two (RFC 5321 section 4.5.2)\r\n"
+    relay = relay_to("mx", limits__message_size=str(len(message) - too_long_by))
+    with Dialogue(relay.port) as client:
+        client.say_mail("alice@corp.example")
+        client.say_rcpt("bob@corp.example")
+        assert client.say_data(message).code == code
+
+
 def test_a_sender_that_is_not_the_logins_own_is_explained(relay_to: Callable[..., Relay]) -> None:
     relay = relay_to("login")
     with Dialogue(relay.port) as client:
