@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LAST_WORDS = frozenset({421, 521})  # the codes after which a server closes the connection
 _LINE_LIMIT = 65_536  # octets; this server is to accept whatever the relay passes on
+_IDLE_SECONDS = 900.0  # longer than any wait of the relay, so that it is the relay who gives up on `never-replies`
 _PROMISES = frozenset({Phase.CONNECT, Phase.EHLO})
 _AFTER_RCPT = frozenset({Phase.DATA, Phase.MESSAGE})
 _BY_SENDER = _PROMISES | _AFTER_RCPT | {Phase.MAIL}
@@ -50,6 +51,7 @@ class Conversation(SMTP):
             enable_SMTPUTF8=True,
             hostname="practice.example",
             ident="ESMTP practice upstream of explaining-relay",
+            timeout=_IDLE_SECONDS,
             auth_require_tls=False,  # it listens on loopback only
             authenticator=self._check_login,
             loop=asyncio.get_running_loop(),
