@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SERVERS_FILE = "servers.yaml"  # beside the chapters: who is recognised by which host name or words
 
-_LOOKED_AT = 16_384  # characters of a reply that are looked at; RFC 5321 allows 512 a line, nobody reads more
+_LOOKED_AT = 2_048  # characters of a reply that are looked at: what is decisive comes early, and time is bounded
 _MOMENTS = 4_096  # combinations of phase, code, status and fault that are remembered
 
 # qmail, Cisco and others write the enhanced code inside their words: "sorry, no mailbox here (#5.1.1)".

@@ -96,7 +96,7 @@ class _Told:
         page = self._explanation
         move = f"Whose move: {_WHOSE_MOVE[page.who]}. {self._safe(page.advice)}"
         body = [
-            *_wrapped(cut(self._safe(page.title), _LONGEST_TITLE)),
+            *_wrapped(cut(self._safe(page.title), _LONGEST_TITLE) + "."),
             *_wrapped(self._safe(page.meaning)),
             *_wrapped(move),
         ]
