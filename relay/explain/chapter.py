@@ -135,9 +135,11 @@ def _phases(item: object, mistakes: list[Mistake]) -> tuple[Phase | None, ...]:
 def _forms(
     given: dict[str, Any], key: str, fits: Callable[[str], object], expected: str, mistakes: list[Mistake]
 ) -> tuple[str, ...]:
-    forms = tuple(str(item) if isinstance(item, (str, int, float)) else "" for item in _listed(given.get(key, ())))
-    mistakes += [Mistake(f"when.{key}", form, expected) for form in forms if not fits(form)]
-    return forms
+    # A bare `no` in YAML is false, and 5.10 is a number: neither is what the writer meant.
+    listed = _listed(given.get(key, ()))
+    wrong = (item for item in listed if isinstance(item, bool) or not isinstance(item, (str, int)) or not fits(str(item)))
+    mistakes += [Mistake(f"when.{key}", item, expected + ", in quotes") for item in wrong]
+    return tuple(map(str, listed))
 
 
 def _written(form: str) -> bool:

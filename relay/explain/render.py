@@ -18,7 +18,8 @@ _WIDTH = 76  # characters of text a line: mail programs show the lines as they a
 _LONGEST_LINE = 512  # octets with code and CRLF (RFC 5321 section 4.5.3.1.5)
 _LONGEST_REPLY = 960  # octets with codes and CRLFs; some programs show little more
 _LONGEST_TITLE = 150  # characters: two lines
-_LEAST_QUOTE = 60  # characters of the upstream's own words that are kept at any price
+_LEAST_QUOTE = 60  # octets of the upstream's own words that are kept at any price
+_LONGEST_QUOTE = 230  # octets of them in a full reply: three lines
 
 _WHOSE_MOVE = {
     Who.SENDER: "yours",
@@ -101,24 +102,25 @@ class _Told:
             *_wrapped(move),
         ]
         room = _LONGEST_REPLY - sum(len(line.encode("utf-8")) + overhead for line in body)
-        return (*body, *_wrapped(self._last(max(_LEAST_QUOTE, room - 3 * overhead))))
+        return (*body, *_wrapped(self._last(min(_LONGEST_QUOTE, max(_LEAST_QUOTE, room - 3 * overhead)))))
 
     def short(self, room: int) -> tuple[str, ...]:
         title = cut(self._safe(self._explanation.title), _LONGEST_TITLE)
-        last = self._last(max(_LEAST_QUOTE, room - len(title.encode("utf-8")) - 1))
-        return (_cut_octets(f"{title}. {last}" if last else title, room),)
+        last = self._last(max(_LEAST_QUOTE, room - len(f"{title}. ".encode())))
+        return (_cut_octets(f"{title}. {last}", room),)
 
     def _last(self, room: int) -> str:
         reply = self._explanation.failure.reply
         words = self._safe(reply.text)
         if reply.fault:
             said = f"{_opening(reply.fault)}: {words}"
-            return _cut_octets(said.rstrip(". "), room - len(self._ref)) + self._ref
+            return _cut_octets(said.rstrip(". "), room - len(self._ref.encode())) + self._ref
         who = self._safe(self._explanation.failure.upstream or "") or "The server"
         if not words:
             return f"{cut(who, 64)} said nothing but this code{self._ref}"
         opening = f'{cut(who, 64)} said: "'
-        quoted = _cut_octets(words.replace('"', "'"), max(_LEAST_QUOTE, room - len(opening) - len(self._ref) - 1))
+        frame = len(f'{opening}"{self._ref}'.encode())
+        quoted = _cut_octets(words.replace('"', "'"), max(_LEAST_QUOTE, room - frame))
         return f'{opening}{quoted}"{self._ref}'
 
 

@@ -30,8 +30,10 @@ class Fault(StrEnum):
     CERTIFICATE_NAME = "certificate-name"  # issued for another host
     CERTIFICATE_ISSUER = "certificate-issuer"  # self-signed, or issued by an authority that is not trusted here
     CERTIFICATE = "certificate"  # refused for another reason
+    AUTH_NO_MECHANISM = "auth-no-mechanism"  # the relay's own login finds no mechanism that both sides know
     GARBLED = "garbled"  # what came is not SMTP, or not an answer to what was asked
     OUTCOME_UNKNOWN = "outcome-unknown"  # lost after the final dot: the message may or may not have been taken
+    LOGIN_LOST = "login-lost"  # the upstream closed the connection that carried this client's login
     BUG = "bug"  # the relay itself failed; the traceback is in its log
 
     # -- the relay's own refusals
@@ -43,6 +45,7 @@ class Fault(StrEnum):
     LOGIN_NOT_ALLOWED = "login-not-allowed"  # this login is not on the listener's list
     TLS_REQUIRED = "tls-required"  # AUTH (or everything) only after STARTTLS on this listener
     AUTH_UNAVAILABLE = "auth-unavailable"  # login is not offered here
+    AUTH_MECHANISM = "auth-mechanism"  # a mechanism that cannot pass a relay: bound to the TLS channel or the host name
     TOO_MANY_LOGIN_FAILURES = "too-many-login-failures"
     TOO_MANY_ERRORS = "too-many-errors"
     TOO_MANY_RECIPIENTS = "too-many-recipients"
@@ -53,10 +56,12 @@ class Fault(StrEnum):
     TOO_SLOW = "too-slow"
     LINE_TOO_LONG = "line-too-long"
     UNKNOWN_COMMAND = "unknown-command"
+    NOT_IMPLEMENTED = "not-implemented"  # a command of SMTP that this relay does not serve
     SYNTAX = "syntax"
     BAD_SEQUENCE = "bad-sequence"
     NOT_SMTP = "not-smtp"  # a web browser, a TLS client on a plain port
-    LOGIN_CANCELLED = "login-cancelled"
+    NO_RECIPIENTS = "no-recipients"  # DATA without one accepted recipient
+    UTF8_NOT_DECLARED = "utf8-not-declared"  # an address with 8-bit octets, but no SMTPUTF8 in MAIL
 
     @property
     def ours(self) -> bool:
@@ -93,17 +98,19 @@ _WORDING: dict[Fault, _Wording] = {
     Fault.CERTIFICATE_NAME: _Wording(451, "4.7.5", "the certificate of {upstream} names another host"),
     Fault.CERTIFICATE_ISSUER: _Wording(451, "4.7.5", "the certificate of {upstream} comes from an unknown issuer"),
     Fault.CERTIFICATE: _Wording(451, "4.7.5", "the certificate of {upstream} was refused"),
+    Fault.AUTH_NO_MECHANISM: _Wording(451, "4.7.4", "{upstream} offers no login mechanism that the relay can use"),
     Fault.GARBLED: _Wording(451, "4.5.0", "{upstream} did not answer as a mail server does"),
     Fault.OUTCOME_UNKNOWN: _Wording(451, "4.4.2", "the connection to {upstream} was lost before its verdict on the message"),
     Fault.BUG: _Wording(451, "4.3.0", "an error inside the relay; its log holds the details"),
     Fault.TOO_MANY_CONNECTIONS: _ours(421, "4.3.2", "too many connections to this relay"),
     Fault.TOO_MANY_CONNECTIONS_ADDRESS: _ours(421, "4.7.0", "too many connections from this address"),
     Fault.SHUTTING_DOWN: _ours(421, "4.3.2", "the relay is shutting down"),
-    Fault.NOT_ALLOWED: _ours(550, "5.7.1", "this network may not use this relay"),
+    Fault.NOT_ALLOWED: _ours(554, "5.7.1", "this network may not use this relay"),
     Fault.LOGIN_REQUIRED: _ours(530, "5.7.0", "this relay serves only clients that have logged in"),
     Fault.LOGIN_NOT_ALLOWED: _ours(550, "5.7.1", "this login may not use this relay"),
     Fault.TLS_REQUIRED: _ours(530, "5.7.0", "STARTTLS must come first"),
     Fault.AUTH_UNAVAILABLE: _ours(502, "5.5.1", "login is not available here"),
+    Fault.AUTH_MECHANISM: _ours(504, "5.5.4", "this login mechanism cannot be passed through a relay"),
     Fault.TOO_MANY_LOGIN_FAILURES: _ours(421, "4.7.0", "too many failed logins on this connection"),
     Fault.TOO_MANY_ERRORS: _ours(421, "4.7.0", "too many errors on this connection"),
     Fault.TOO_MANY_RECIPIENTS: _ours(452, "4.5.3", "too many recipients in one message"),
@@ -114,14 +121,19 @@ _WORDING: dict[Fault, _Wording] = {
     Fault.TOO_SLOW: _ours(421, "4.4.2", "the message came too slowly"),
     Fault.LINE_TOO_LONG: _ours(500, "5.5.6", "the command line is too long"),
     Fault.UNKNOWN_COMMAND: _ours(500, "5.5.1", "unknown command"),
+    Fault.NOT_IMPLEMENTED: _ours(502, "5.5.1", "this command is not served here"),
     Fault.SYNTAX: _ours(501, "5.5.4", "syntax error in the command"),
     Fault.BAD_SEQUENCE: _ours(503, "5.5.1", "the commands came in a wrong order"),
     Fault.NOT_SMTP: _ours(421, "4.7.0", "what the client sent is not SMTP"),
-    Fault.LOGIN_CANCELLED: _ours(501, "5.7.0", "the login was cancelled"),
+    Fault.LOGIN_LOST: _Wording(421, "4.4.2", "{upstream} closed the connection after the login"),
+    Fault.NO_RECIPIENTS: _ours(554, "5.5.1", "no recipient was accepted"),
+    Fault.UTF8_NOT_DECLARED: _ours(553, "5.6.7", "the address is not ASCII and SMTPUTF8 was not declared"),
 }
 
 
-def reply_for(fault: Fault, phase: Phase | None, upstream: str = "", detail: str = "") -> Reply:
+def reply_for(
+    fault: Fault, phase: Phase | None, upstream: str = "", detail: str = "", *, closing: bool = False
+) -> Reply:
     """The Reply a Fault is given: its code, its enhanced code, and what was seen.
 
     Args:
@@ -129,7 +141,10 @@ def reply_for(fault: Fault, phase: Phase | None, upstream: str = "", detail: str
         phase: the command that was to be answered.
         upstream: host and port of the server behind us, named in the text.
         detail: what exactly was seen; plain text, replaces the general wording.
+        closing: the relay closes the connection after it, which only 421 announces (RFC 5321 section 3.8).
     """
     code, status, text, _ = _WORDING[fault]
+    if closing:
+        code, status = 421, "4" + status[1:]
     seen = detail or text.format(upstream=upstream or "the upstream")
     return Reply(phase, code, (f"{status} {seen}".encode("utf-8", "replace"),), fault)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from relay.smtp.fault import Fault
 
 _STATUS = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+_PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t"
+_TEXT_OCTETS = 506  # 512 less code, separator and CRLF
 
 
 class Phase(StrEnum):
@@ -54,6 +56,14 @@ class Reply:
         """Whether repeating the command unchanged is pointless (5xx)."""
         return self.code >= 500
 
+    def wire(self) -> bytes:
+        """The reply as it goes to a client: unchanged, unless its octets may not stand in a reply (RFC 5321 4.5.3.1.5)."""
+        lines = self.lines if all(map(_sound, self.lines)) else tuple(_mended(line, self.code) for line in self.lines)
+        if len(lines) == 1:
+            return b"%d %s\r\n" % (self.code, lines[0])
+        *first, last = lines
+        return b"".join([*(b"%d-%s\r\n" % (self.code, line) for line in first), b"%d %s\r\n" % (self.code, last)])
+
     @property
     def status(self) -> str | None:
         """The enhanced status code, such as "5.1.1" (RFC 3463, RFC 2034), or None where the reply has none.
@@ -75,6 +85,15 @@ class Reply:
     def text(self) -> str:
         """The server's own words in one line, as they read."""
         return " ".join(filter(None, (line.strip() for line in self.texts)))
+
+
+def _sound(line: bytes) -> bool:
+    return len(line) <= _TEXT_OCTETS and not line.translate(None, _PRINTABLE)
+
+
+def _mended(line: bytes, code: int) -> bytes:
+    sound = bytes(octet if octet in _PRINTABLE else 0x3F for octet in line)
+    return sound if code == 334 else sound[:_TEXT_OCTETS]  # a challenge may be long (RFC 4954 section 4)
 
 
 def _without_status(line: bytes) -> bytes:

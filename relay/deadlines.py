@@ -1,0 +1,46 @@
+"""Deadlines for any number of connections with one timer: each wait costs an attribute, not a timer of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+_TICK_SECONDS = 0.2
+
+NEVER = float("inf")
+
+
+class Watched(Protocol):
+    """Something that waits. `deadline` is in the loop's seconds; NEVER where nothing is awaited."""
+
+    deadline: float
+
+    def expire(self) -> None:
+        """Called when the deadline has passed; must move the deadline or stop being watched."""
+
+
+class Deadlines:
+    """Looks at all deadlines five times a second, and not at all while there is nothing to watch."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._watched: set[Watched] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, watched: Watched) -> None:
+        """Begin to look at its deadline."""
+        self._watched.add(watched)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_TICK_SECONDS, self._tick)
+
+    def forget(self, watched: Watched) -> None:
+        """Look no longer at it; harmless if it was not watched."""
+        self._watched.discard(watched)
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(_TICK_SECONDS, self._tick) if self._watched else None
+        now = self._loop.time()
+        for watched in [each for each in self._watched if each.deadline <= now]:
+            watched.expire()

@@ -1,0 +1,167 @@
+"""A client's login, passed through to the upstream word for word (RFC 4954): the relay neither checks nor keeps secrets.
+
+The connection that has carried a login belongs to this client alone, for all its mails, and ends with it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from relay.proxy.offer import login_possible
+from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.smtp.sasl import LoginObserver, well_formed
+
+if TYPE_CHECKING:
+    from relay.proxy.session import Session
+    from relay.upstream.connection import Connection, Expected
+
+_MECHANISM = re.compile(rb"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
+_BOUND = (b"EXTERNAL", b"GSSAPI", b"GSS-SPNEGO")
+
+_ACCEPTED = Reply(Phase.AUTH, 235, (b"2.7.0 Authentication accepted",))
+
+
+class Login:
+    """The login of one client, from AUTH to the end of its connection. An Owner of the connection that carries it."""
+
+    def __init__(self, session: Session) -> None:
+        self.connection: Connection | None = None
+        self.done = False
+        self.listening = False  # the next line of the client is an answer to a challenge
+        self.refused: Reply | None = None  # told at MAIL instead: mail programs hide what is said at AUTH
+        self._session = session
+        self._failures = 0
+        self._observer = LoginObserver(b"")
+
+    @property
+    def lost(self) -> bool:
+        """Whether the upstream has closed the connection that carried the login."""
+        return self.done and (self.connection is None or self.connection.dead)
+
+    def refusal(self) -> Fault | None:
+        """Why a login cannot be tried now."""
+        session = self._session
+        if self.done or self.refused is not None:
+            return Fault.BAD_SEQUENCE
+        if login_possible(session):
+            return None
+        return Fault.AUTH_UNAVAILABLE if session.service.pool.server.login is not None else Fault.TLS_REQUIRED
+
+    def begin(self, argument: bytes) -> None:
+        """AUTH mechanism [initial-response]."""
+        session = self._session
+        if self._failures >= session.service.rules.login_failures:
+            session.dismiss(Fault.TOO_MANY_LOGIN_FAILURES, phase=Phase.AUTH)
+            return
+        mechanism, _, initial = argument.strip().partition(b" ")
+        mechanism, initial = mechanism.upper(), initial.strip()
+        fault = _fault_of(mechanism, initial)
+        if fault is not None:
+            session.refuse(fault, phase=Phase.AUTH)
+            return
+        self._observer = LoginObserver(mechanism)
+        if initial:
+            self._observer.heard(initial)
+        session.client.hold()
+        line = b"AUTH " + mechanism + (b" " + initial if initial else b"")
+        session.service.spawn(self._ask(line), session.client.fail)
+
+    def answer(self, line: bytes) -> None:
+        """The client's answer to a challenge; what cannot be one cancels the exchange."""
+        self.listening = False
+        line = line if well_formed(line) else b"*"
+        self._observer.heard(line)
+        self._send(line)
+
+    def keep(self, connection: Connection) -> None:
+        """A mail is done: the connection waits for the next one of this client."""
+        connection.owner = self
+
+    def end(self) -> None:
+        """The client is gone, or starts anew: so does its login."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.quit()
+        self.done = self.listening = False
+        self.refused = None
+
+    # -- the Owner of a Connection, between mails
+
+    def upstream_heard(self) -> None:
+        """Go on with what the client has said meanwhile."""
+        self._session.client.proceed()
+
+    def upstream_early(self, reply: Reply) -> None:
+        """Cannot happen between mails."""
+
+    def upstream_lost(self, pending: tuple[Expected, ...], fault: Fault, detail: str) -> None:
+        """The connection is gone; the next MAIL will say so, unless an answer is due now."""
+        name = self._session.service.pool.server.name
+        for expected in pending:
+            expected.answer(reply_for(fault, Phase.AUTH, name, detail))
+
+    def upstream_full(self, *, full: bool) -> None:
+        """A login is too short to fill anything."""
+
+    # -- details
+
+    async def _ask(self, line: bytes) -> None:
+        session = self._session
+        if self.connection is None or self.connection.dead:
+            found = session.service.pool.take() or await session.service.pool.open()
+            if isinstance(found, Reply):
+                self._heard(found)
+                session.client.proceed()
+                return
+            found.private = True
+            found.owner = self
+            self.connection = found
+        if session.client.transport is None:  # gone while we connected
+            self.end()
+            return
+        self._send(line)
+
+    def _send(self, line: bytes) -> None:
+        connection = self.connection
+        self._session.client.hold()
+        if connection is None:
+            self._heard(reply_for(Fault.DISCONNECTED, Phase.AUTH, self._session.service.pool.server.name))
+            return
+        connection.send(line, Phase.AUTH, self._heard)
+        connection.flush()
+
+    def _heard(self, reply: Reply) -> None:
+        session = self._session
+        session.client.go_on()
+        if reply.code == 334:
+            self.listening = True
+            session.answer(reply)
+        elif reply.ok:
+            self._accepted(reply)
+        else:
+            self._refused(reply)
+
+    def _accepted(self, reply: Reply) -> None:
+        session, users = self._session, self._session.client.listener.users
+        if users and (self._observer.user or "").lower() not in users:
+            self.end()
+            session.refuse(Fault.LOGIN_NOT_ALLOWED, phase=Phase.AUTH)
+            return
+        self.done = True
+        session.user = self._observer.user
+        session.answer(reply)
+
+    def _refused(self, reply: Reply) -> None:
+        self._failures += 1
+        if self._session.service.rules.explain_login_at_mail and reply.code != 421:
+            self.refused = reply
+            self._session.answer(_ACCEPTED)
+        else:
+            self._session.answer(reply)
+
+
+def _fault_of(mechanism: bytes, initial: bytes) -> Fault | None:
+    if not _MECHANISM.fullmatch(mechanism) or not well_formed(initial):
+        return Fault.SYNTAX
+    return Fault.AUTH_MECHANISM if mechanism.endswith(b"-PLUS") or mechanism in _BOUND else None

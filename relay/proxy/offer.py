@@ -1,0 +1,42 @@
+"""What the relay offers in its EHLO reply: what the upstream offers and the relay passes on, and what is the relay's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relay.networks import is_loopback
+from relay.smtp.capabilities import NOTHING, Capabilities
+
+if TYPE_CHECKING:
+    from relay.proxy.session import Session
+
+# The upstream was never reached: a program that must log in is let to, so that it hears why its mail cannot go now.
+_UNKNOWN_MECHANISMS = (b"PLAIN", b"LOGIN")
+
+
+def ehlo_lines(session: Session, offered: Capabilities | None) -> bytes:
+    """The EHLO reply as it goes to the client (RFC 5321 section 4.1.1.1)."""
+    client, rules, pool = session.client, session.service.rules, session.service.pool
+    upstream = offered or NOTHING
+    lines = [rules.hostname.encode("ascii", "replace"), b"PIPELINING"]
+    if b"SIZE" in upstream:
+        lines.append(_size(upstream.size_limit, rules.message_size))
+    lines += upstream.passed_on(tls=pool.last_secure)
+    if client.listener.tls is not None and not client.encrypted:
+        lines.append(b"STARTTLS")
+    mechanisms = _UNKNOWN_MECHANISMS if offered is None else upstream.mechanisms
+    if mechanisms and login_possible(session):
+        lines.append(b"AUTH " + b" ".join(mechanisms))
+    *first, last = lines
+    return b"".join([*(b"250-" + line + b"\r\n" for line in first), b"250 " + last + b"\r\n"])
+
+
+def login_possible(session: Session) -> bool:
+    """Whether a login may be passed through: not where the relay has its own, and in clear only on this machine."""
+    client = session.client
+    return session.service.pool.server.login is None and (client.encrypted or is_loopback(client.address))
+
+
+def _size(upstream: int | None, own: int | None) -> bytes:
+    limits = [limit for limit in (upstream, own) if limit is not None]
+    return b"SIZE %d" % min(limits) if limits else b"SIZE"

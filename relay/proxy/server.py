@@ -1,0 +1,349 @@
+"""One client's connection: octets in, lines and message data out of them, replies back, each wait with its end.
+
+It is an aiosmtpd server by class, but reads and writes for itself. The library's own loop takes a task, a stream and a
+write per reply for each client, reads messages line by line into memory, keeps its idle timer running while the upstream
+thinks, and answers what it does not foresee with a permanent 500 that names a Python class. Here everything happens in
+`data_received`; a task is made only where something must be awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from typing import TYPE_CHECKING, cast
+
+from aiosmtpd.proxy_protocol import get_proxy
+from aiosmtpd.smtp import SMTP
+
+from relay.deadlines import NEVER
+from relay.networks import within
+from relay.proxy.session import Session
+from relay.smtp import Fault, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.proxy.service import Listener, Service
+
+_PAUSE_OCTETS = 65536  # read no further ahead of what is being worked on
+_MAX_SKIPPED = 1 << 20  # octets of a line without end
+_RATE_SECONDS = 30.0
+_HTTP = re.compile(rb"(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|CONNECT|PATCH|TRACE) \S+ HTTP/", re.IGNORECASE)
+_TLS_RECORD = b"\x16\x03"
+
+
+class ClientConnection(SMTP):
+    """The wire to one client; what is said on it is the business of its `Session`."""
+
+    transport: asyncio.Transport | None
+
+    def __init__(self, service: Service, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        # SMTP.__init__ is left out: it inspects every method of the class for each client, a tenth of a short session.
+        self.loop = loop
+        self.service = service
+        self.listener = listener
+        self.deadline = NEVER
+        self.transport = None
+        self.address = ""
+        self.encrypted = False
+        self.closing = False
+        self._counted: str | None = None  # the address this client was counted under
+        self._greeted = False
+        self._buffer = b""
+        self._out: list[bytes] = []
+        self._sink: Callable[[bytes], bytes] | None = None
+        self._working = False
+        self._held = False  # the next line must wait
+        self._full = False  # the client does not read its replies
+        self._throttled = False  # the upstream takes the message more slowly than it comes
+        self._paused = False
+        self._skipped = 0  # octets of an overlong line dropped so far
+        self._ended = False  # the client has closed its side
+        self._last_heard = self._window_start = 0.0
+        self._window_octets = 0
+        self._session = Session(self, service)
+
+    # -- what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the client in and greet it, after the PROXY header where one must come."""
+        self.transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else ""
+        self.encrypted = transport.get_extra_info("sslcontext") is not None
+        self.service.clients.add(self)
+        self.service.deadlines.watch(self)
+        if within(self.address, self.listener.proxies):
+            self._expect_proxy_header()
+        else:
+            self._welcome()
+        self.proceed()
+
+    def data_received(self, data: bytes) -> None:
+        """Work on what came; whatever goes wrong in it ends in one place."""
+        if self.closing:
+            return
+        self._last_heard = self.loop.time()
+        if self._sink is not None:
+            self._window_octets += len(data)
+            data = self._poured(data)
+        if data:
+            self._buffer = self._buffer + data if self._buffer else data
+        self.proceed()
+
+    def eof_received(self) -> bool:
+        """The client has closed its side. It may still read (`printf ... | nc`): finish what it asked, then close."""
+        self._ended = True
+        if self._sink is not None:  # in the middle of a message, which will never be complete
+            self.close()
+        else:
+            self.proceed()
+        return not (self.closing or self.encrypted)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client is gone."""
+        del error
+        self.closing = True
+        self.deadline = NEVER
+        self.service.deadlines.forget(self)
+        self.service.clients.discard(self)
+        if self._counted is not None:
+            self.service.leave(self._counted)
+        self._sink = None
+        self._buffer = b""
+        self.transport = None
+        self._session.client_gone()
+
+    def pause_writing(self) -> None:
+        """The client does not read its replies: no more work for it until it does."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._full = False
+        self.proceed()
+
+    def expire(self) -> None:
+        """The deadline has passed: silence for too long, or a message that trickles."""
+        rules, now = self.service.rules, self.loop.time()
+        if self._sink is None:
+            self._session.dismiss(Fault.IDLE, f"nothing was sent for {rules.client_idle:g} seconds")
+        elif now - self._last_heard >= rules.client_data:
+            self._session.dismiss(Fault.TOO_SLOW, f"the message stopped for {rules.client_data:g} seconds", Phase.MESSAGE)
+        elif self._window_octets and self._window_octets < rules.data_rate * (now - self._window_start):
+            slow = f"the message came at less than {rules.data_rate} octets a second"
+            self._session.dismiss(Fault.TOO_SLOW, slow, Phase.MESSAGE)
+        else:
+            self._open_window()
+        self.proceed()
+
+    # -- what the session calls
+
+    def write(self, octets: bytes) -> None:
+        """Queue a complete reply; all that is queued leaves in one piece when the work at hand is done."""
+        self._out.append(octets)
+
+    def close(self) -> None:
+        """Close when all that is queued has left."""
+        self.closing = True
+        self._sink = None
+        self._flush()
+        if self.transport is not None:
+            self.transport.close()
+
+    def hold(self) -> None:
+        """Read no further command until `go_on`."""
+        self._held = True
+
+    def go_on(self) -> None:
+        """Read commands again."""
+        self._held = False
+
+    def take_octets(self, sink: Callable[[bytes], bytes]) -> None:
+        """Give what comes to `sink`, until it calls `take_lines` and returns what it leaves over."""
+        self._sink = sink
+        self._open_window()
+        if self._buffer:
+            octets, self._buffer = self._buffer, b""
+            self._window_octets += len(octets)
+            self._buffer = sink(octets) + self._buffer
+
+    def take_lines(self) -> None:
+        """Read lines again."""
+        self._sink = None
+
+    def throttle(self, *, on: bool) -> None:
+        """The upstream is slow with the message: so is the client made (or no longer)."""
+        if on != self._throttled:
+            self._throttled = on
+            self._open_window()
+            self._settle()
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Shake hands (RFC 3207). What was read before is forgotten: it was not said under encryption."""
+        self._buffer = b""
+        self.hold()
+        self._flush()
+        self.service.spawn(self._start_tls(context), self.fail)
+
+    def fail(self) -> None:
+        """A task that worked for this client has failed unforeseen (called while its exception is being handled)."""
+        self._session.bug()
+        self.proceed()
+
+    def drain(self) -> None:
+        """The relay is shutting down: a client between two mails is told so; one in the middle may finish."""
+        if not self._session.in_transaction and not self.closing:
+            self._session.dismiss(Fault.SHUTTING_DOWN)
+            self.proceed()
+
+    def cut(self) -> None:
+        """The time to finish is over."""
+        if self.transport is not None:
+            self._session.dismiss(Fault.SHUTTING_DOWN)
+            self.transport.abort()
+
+    def proceed(self) -> None:
+        """Work on what has come, then write what was said: the end of everything that happens to a client."""
+        if self._working:  # called from within: the outer call goes on with what has changed
+            return
+        self._working = True
+        try:
+            self._read_lines()
+        except Exception:  # noqa: BLE001 - a bug costs one answer 451, not the process, nor the client's trust
+            self._session.bug()
+        finally:
+            self._working = False
+        self._flush()
+        if self._ended and not (self.closing or self._held or self._session.busy):
+            self.close()
+        self._settle()
+
+    # -- details
+
+    def _poured(self, data: bytes) -> bytes:
+        try:
+            return self._sink(data) if self._sink is not None else data
+        except Exception:  # noqa: BLE001 - see proceed
+            self._session.bug(Phase.MESSAGE)
+            return b""
+
+    def _read_lines(self) -> None:
+        while not (self._held or self._full or self.closing) and self._sink is None:
+            end = self._buffer.find(b"\n") + 1
+            if not end:
+                self._check_endless()
+                return
+            line, self._buffer = self._buffer[:end], self._buffer[end:]
+            if self._skipped:
+                self._skipped = 0
+            elif end > self._session.line_limit:
+                self._session.overlong()
+            elif not self._heard(line):
+                self._buffer = line + self._buffer  # its turn comes when what was said before it is answered
+                return
+
+    def _heard(self, line: bytes) -> bool:
+        first = not self._greeted
+        self._greeted = True
+        if first and (_HTTP.match(line) or line.startswith(_TLS_RECORD)):
+            self._session.dismiss(Fault.NOT_SMTP)
+            return True
+        return self._session.hear(line[:-2] if line.endswith(b"\r\n") else line[:-1])
+
+    def _check_endless(self) -> None:
+        if not self._greeted and self._buffer.startswith(_TLS_RECORD):
+            self._session.dismiss(Fault.NOT_SMTP, "a TLS handshake came where plain SMTP is spoken")
+        elif self._skipped or len(self._buffer) > self._session.line_limit:
+            if not self._skipped:
+                self._session.overlong()
+            self._skipped += len(self._buffer)
+            self._buffer = b""
+            if self._skipped > _MAX_SKIPPED:
+                self._session.dismiss(Fault.LINE_TOO_LONG)
+
+    def _flush(self) -> None:
+        self._session.flush()
+        if self._out and self.transport is not None:
+            out = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            self._out.clear()
+            self.transport.write(out)
+
+    def _settle(self) -> None:
+        """Whether to read from the client now, and how long to wait for it."""
+        if self.closing or self.transport is None:
+            self.deadline = NEVER
+            return
+        pause = self._throttled or len(self._buffer) > _PAUSE_OCTETS
+        if pause != self._paused:
+            self._paused = pause
+            (self.transport.pause_reading if pause else self.transport.resume_reading)()
+        rules = self.service.rules
+        if self._throttled or ((self._held or self._session.busy) and self._sink is None):
+            self.deadline = NEVER  # it waits for us, not we for it
+        elif self._sink is not None:
+            self.deadline = min(self._last_heard + rules.client_data, self._window_start + _RATE_SECONDS)
+        else:
+            self.deadline = self.loop.time() + rules.client_idle
+
+    def _open_window(self) -> None:
+        self._window_start = self._last_heard = self.loop.time()
+        self._window_octets = 0
+
+    def _welcome(self) -> None:
+        self._counted = self.address
+        fault = self.service.admit(self.address)
+        if fault is None and not self.listener.admits(self.address):
+            fault = Fault.NOT_ALLOWED
+        if fault is not None:
+            self._session.dismiss(fault, phase=Phase.CONNECT)
+        else:
+            self.write(b"220 " + self.service.rules.hostname.encode("ascii", "replace") + b" ESMTP explaining-relay\r\n")
+
+    def _expect_proxy_header(self) -> None:
+        reader = asyncio.StreamReader(loop=self.loop)
+
+        def feed(octets: bytes) -> bytes:
+            reader.feed_data(octets)
+            return b""
+
+        self.take_octets(feed)
+        self.service.spawn(self._read_proxy_header(reader), self.fail)
+
+    async def _read_proxy_header(self, reader: asyncio.StreamReader) -> None:
+        try:
+            async with asyncio.timeout(self.service.rules.proxy_header):
+                header = await get_proxy(reader)
+        except TimeoutError:
+            header = None
+        if self.closing:
+            return
+        self.take_lines()
+        if header is None or not header.valid:
+            self._session.dismiss(Fault.NOT_SMTP, "no PROXY header came from a peer that must send one", Phase.CONNECT)
+        else:
+            if header.src_addr:  # none in a health check of the balancer itself (LOCAL, UNKNOWN)
+                self.address = str(header.src_addr)
+            reader.feed_eof()
+            self._buffer = await reader.read() + self._buffer
+            self._welcome()
+        self.proceed()
+
+    async def _start_tls(self, context: ssl.SSLContext) -> None:
+        plain = self.transport
+        if plain is None:
+            return
+        seconds = self.service.rules.client_tls
+        try:
+            encrypted = await self.loop.start_tls(plain, self, context, server_side=True, ssl_handshake_timeout=seconds)
+        except (OSError, ssl.SSLError):  # said to nobody: there is no connection left to say it on
+            encrypted = None
+        if encrypted is None or self.transport is None:
+            plain.abort()
+            return
+        self.transport = encrypted
+        self.encrypted = True
+        self._session.restart()
+        self.go_on()
+        self.proceed()

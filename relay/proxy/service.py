@@ -1,0 +1,181 @@
+"""What all conversations share: the settings that rule them, the way to the upstream, the book, the journal, the counts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from relay.networks import Network, is_loopback, within
+from relay.explain.failure import Failure
+from relay.explain.render import render
+from relay.record.journal import Occasion, Passed
+from relay.smtp import Fault, Reply
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Coroutine
+
+    from relay.deadlines import Deadlines
+    from relay.explain.book import Book
+    from relay.proxy.server import ClientConnection
+    from relay.proxy.session import Session
+    from relay.proxy.transaction import Transaction
+    from relay.record.journal import Journal
+    from relay.upstream.pool import Pool
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The operator's choices that a conversation obeys; sizes in octets, times in seconds."""
+
+    hostname: str
+    message_size: int | None = None
+    connections: int = 1000
+    connections_per_address: int = 50
+    recipients: int = 1000
+    errors: int = 20
+    login_failures: int = 10
+    command_line: int = 2048
+    auth_line: int = 12288
+    data_rate: int = 500
+    client_idle: float = 300.0
+    client_data: float = 180.0
+    client_tls: float = 15.0
+    proxy_header: float = 5.0
+    normalize_newlines: bool = False
+    explain_login_at_mail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One door of the relay: who may come in, and how."""
+
+    tls: ssl.SSLContext | None = None
+    implicit_tls: bool = False
+    tls_required: bool = False
+    networks: tuple[Network, ...] = ()  # empty: any (a listener on loopback)
+    login: bool = False  # clients outside the networks are served once they have logged in
+    users: frozenset[str] = frozenset()  # if not empty, only these
+    proxies: tuple[Network, ...] = ()  # peers that begin with a PROXY header
+
+    def admits(self, address: str) -> bool:
+        """Whether a client from this address may talk at all."""
+        return self.login or self.trusts(address)
+
+    def trusts(self, address: str) -> bool:
+        """Whether a client from this address may send without a login (which the upstream may still demand)."""
+        return not (self.networks or self.login) or within(address, self.networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Who puts refusals into words: the book, and the form of the reply."""
+
+    book: Book
+    style: str
+
+
+class Service:
+    """The shared part; a reload replaces `rules`, `pool` and `teller`, and mails on their way keep what they have."""
+
+    def __init__(self, rules: Rules, pool: Pool, teller: Teller, journal: Journal, deadlines: Deadlines) -> None:
+        self.rules = rules
+        self.pool = pool
+        self.teller = teller
+        self.journal = journal
+        self.deadlines = deadlines
+        self.draining = False
+        self.clients: set[ClientConnection] = set()
+        self._addresses: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def admit(self, address: str) -> Fault | None:
+        """Count a new client in; the Fault it must be turned away with, if any. Each call needs a `leave`."""
+        self._addresses[address] += 1
+        if self.draining:
+            return Fault.SHUTTING_DOWN
+        if self._addresses.total() > self.rules.connections:
+            return Fault.TOO_MANY_CONNECTIONS
+        if self._addresses[address] > self.rules.connections_per_address and not is_loopback(address):
+            return Fault.TOO_MANY_CONNECTIONS_ADDRESS
+        return None
+
+    def leave(self, address: str) -> None:
+        """Count a client out."""
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+
+    def spawn(self, work: Coroutine[Any, Any, None], on_bug: Callable[[], None]) -> None:
+        """Run what must be awaited, holding on to it until it is done; `on_bug` runs while its exception is handled."""
+        task = asyncio.get_running_loop().create_task(_guarded(work, on_bug))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def explained(self, session: Session, reply: Reply, recipient: str | None) -> bytes:
+        """A refusal in words a person can act on, as it goes to the client; the journal keeps it under its reference."""
+        failure = self._failure(session, reply, recipient)
+        explanation = self.teller.book.explain(failure)
+        occasion = self._occasion(session, new_reference())
+        self.journal.failure(explanation, occasion)
+        return render(explanation, style=self.teller.style, ref=occasion.ref, utf8=failure.utf8)
+
+    def passed(self, session: Session, transaction: Transaction, reply: Reply) -> None:
+        """Remember a message that the upstream has taken."""
+        connection = transaction.connection
+        message = Passed(
+            upstream=self.pool.server.host,
+            words=reply.text,
+            sender=transaction.sender.address,
+            recipients=tuple(transaction.accepted),
+            size=transaction.size,
+            tls=connection is not None and connection.secure,
+            login=self._logged_in(session),
+            user=session.user,
+        )
+        self.journal.passed(message, self._occasion(session, ""))
+
+    def _failure(self, session: Session, reply: Reply, recipient: str | None) -> Failure:
+        transaction, server = session.transaction, self.pool.server
+        if transaction is None:
+            return Failure(reply, upstream=server.host, login=self._logged_in(session), user=session.user)
+        connection = transaction.connection
+        return Failure(
+            reply,
+            upstream=server.host,
+            sender=transaction.sender.address,
+            recipient=recipient,
+            recipients=transaction.named,
+            login=self._logged_in(session),
+            user=session.user,
+            tls=connection.secure if connection is not None else None,
+            size=transaction.size,
+            size_limit=connection.capabilities.size_limit if connection is not None else None,
+            eight_bit=transaction.sender.eight_bit,
+            utf8=transaction.sender.utf8,
+        )
+
+    def _logged_in(self, session: Session) -> bool:
+        return session.login.done or self.pool.server.login is not None
+
+    def _occasion(self, session: Session, ref: str) -> Occasion:
+        started = session.transaction.started if session.transaction is not None else session.started
+        return Occasion(ref, session.client.address, session.client.loop.time() - started)
+
+
+async def _guarded(work: Coroutine[Any, Any, None], on_bug: Callable[[], None]) -> None:
+    try:
+        await work
+    except Exception:  # whatever it is: the client that waits for this must not wait for ever
+        on_bug()
+
+
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: none is mistaken for another when read aloud
+
+
+def new_reference() -> str:
+    """Six letters and digits under which the log knows a refusal."""
+    number = int.from_bytes(os.urandom(4), "big")
+    return "".join(_LETTERS[number >> shift & 31] for shift in range(0, 30, 5))

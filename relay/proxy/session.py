@@ -1,0 +1,354 @@
+"""One client's conversation: what it may say when, what is answered here, and what is passed on.
+
+A handler says True when it has taken its command, and False when the command must wait until all that was asked before it
+is answered: so replies stay in order (RFC 2920) without a queue of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from relay.proxy.body import skip_octets
+from relay.proxy.login import Login
+from relay.proxy.offer import ehlo_lines
+from relay.proxy.transaction import Transaction
+from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.smtp.command import Path, parse_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.proxy.server import ClientConnection
+    from relay.proxy.service import Service
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 5.0  # EHLO waits no longer for an upstream that does not answer; MAIL will say why
+
+_OK = Reply(None, 250, (b"2.0.0 OK",))
+_BYE = Reply(None, 221, (b"2.0.0 Bye",))
+_VRFY = Reply(None, 252, (b"2.0.0 Cannot verify the address here, but will pass on a message for it",))
+_HELP = Reply(
+    None,
+    214,
+    (b"2.0.0 This relay passes mail on and explains refusals. It serves:", b"2.0.0 EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"),
+)
+_READY_FOR_TLS = Reply(None, 220, (b"2.0.0 Ready to start TLS",))
+
+
+class Session:
+    """The state of one conversation. `client` is the wire, `service` what all conversations share."""
+
+    def __init__(self, client: ClientConnection, service: Service) -> None:
+        self.client = client
+        self.service = service
+        self.user: str | None = None  # who has logged in, where the mechanism shows it
+        self.login = Login(self)
+        self.transaction: Transaction | None = None
+        self.started = client.loop.time()
+        self._greeting: bytes | None = None  # EHLO or HELO, once said
+        self._errors = 0
+
+    # -- what the wire tells
+
+    @property
+    def line_limit(self) -> int:
+        """Octets of the longest line that is read now; tokens in a login exchange are long (RFC 4954 section 4)."""
+        return self.service.rules.auth_line
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that was asked of the upstream is not answered yet."""
+        return self.transaction is not None and self.transaction.busy
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a mail is on its way."""
+        return self.transaction is not None
+
+    def hear(self, line: bytes) -> bool:
+        """Take one line of the client; False: not now."""
+        if self.login.listening:
+            self.login.answer(line)
+            return True
+        verb, _, argument = line.partition(b" ")
+        verb = verb.upper()
+        handler = _COMMANDS.get(verb, Session._unknown)
+        if len(line) > self.service.rules.command_line and verb != b"AUTH":
+            handler = Session._overlong
+        if self.busy and handler not in _OVERLAPPING:
+            return False
+        if self.service.draining and self.transaction is None and verb != b"QUIT":
+            return self.dismiss(Fault.SHUTTING_DOWN)
+        return handler(self, argument)
+
+    def overlong(self) -> None:
+        """A line came that is longer than any may be."""
+        if self.login.listening:
+            self.login.answer(b"*")
+        else:
+            self._error(Fault.LINE_TOO_LONG)
+
+    def flush(self) -> None:
+        """Write upstream what was said to it."""
+        if self.transaction is not None:
+            self.transaction.flush()
+
+    def restart(self) -> None:
+        """Forget all that was said (RFC 3207 section 4.2)."""
+        self._end_transaction()
+        self._greeting = None
+        self.login.end()
+        self.user = None
+
+    def client_gone(self) -> None:
+        """The client is gone: nothing half-done may reach the upstream."""
+        self._end_transaction()
+        self.login.end()
+
+    def bug(self, phase: Phase | None = None) -> None:
+        """An exception nobody foresaw: the log gets the traceback, the client a temporary failure."""
+        _log.exception("a bug in the conversation with a client")
+        waiting = self.busy or phase is Phase.MESSAGE  # replies are owed, or octets are on their way: out of step for good
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            transaction.drop()
+        if waiting:
+            self.dismiss(Fault.BUG, phase=phase)
+        else:
+            self.refuse(Fault.BUG)
+            self.client.go_on()
+
+    # -- answering
+
+    def answer(self, reply: Reply, recipient: str | None = None) -> None:
+        """Every reply to the client goes through here: good ones as they are, others explained; 421 also closes."""
+        if reply.ok:
+            self.client.write(reply.wire())
+        else:
+            self.client.write(self.service.explained(self, reply, recipient))
+        if reply.code == 421:
+            self.client.close()
+
+    def refuse(self, fault: Fault, detail: str = "", phase: Phase | None = None) -> bool:
+        """Answer with the relay's own refusal."""
+        self.answer(reply_for(fault, phase, detail=detail))
+        return True
+
+    def dismiss(self, fault: Fault, detail: str = "", phase: Phase | None = None) -> bool:
+        """Refuse, and close the connection."""
+        self.answer(reply_for(fault, phase, self.service.pool.server.name, detail, closing=True))
+        self.client.close()
+        return True
+
+    def ended(self, transaction: Transaction) -> None:
+        """A transaction is over; the next MAIL may come."""
+        if self.transaction is transaction:
+            self.transaction = None
+
+    def _error(self, fault: Fault, detail: str = "", phase: Phase | None = None) -> bool:
+        """Refuse what the client itself did wrong, and count it."""
+        self._errors += 1
+        if self._errors >= self.service.rules.errors:
+            return self.dismiss(Fault.TOO_MANY_ERRORS)
+        return self.refuse(fault, detail, phase)
+
+    def _end_transaction(self) -> None:
+        if self.transaction is not None:
+            self.transaction.leave()
+        self.transaction = None
+
+    # -- commands
+
+    def _ehlo(self, argument: bytes) -> bool:
+        if not argument.strip():
+            return self._error(Fault.SYNTAX, "EHLO needs the name of the client", Phase.EHLO)
+        self._end_transaction()
+        self._greeting = argument
+        self.client.hold()
+        self.service.spawn(self._offer(), self.client.fail)
+        return True
+
+    async def _offer(self) -> None:
+        offered = await self.service.pool.look(_LOOK_SECONDS)
+        self.client.write(ehlo_lines(self, offered))
+        self.client.go_on()
+        self.client.proceed()
+
+    def _helo(self, argument: bytes) -> bool:
+        if not argument.strip():
+            return self._error(Fault.SYNTAX, "HELO needs the name of the client", Phase.EHLO)
+        self._end_transaction()
+        self._greeting = argument
+        self.client.write(b"250 " + self.service.rules.hostname.encode("ascii", "replace") + b"\r\n")
+        return True
+
+    def _starttls(self, argument: bytes) -> bool:
+        context = self.client.listener.tls
+        if context is None or self.client.encrypted:
+            return self._error(Fault.NOT_IMPLEMENTED, "STARTTLS is not offered here", Phase.STARTTLS)
+        if argument.strip():
+            return self._error(Fault.SYNTAX, "STARTTLS takes no argument", Phase.STARTTLS)
+        self.client.write(_READY_FOR_TLS.wire())
+        self.client.start_tls(context)
+        return True
+
+    def _auth(self, argument: bytes) -> bool:
+        if self._greeting is None or self.transaction is not None:
+            return self._error(Fault.BAD_SEQUENCE, "AUTH comes after EHLO and before MAIL", Phase.AUTH)
+        fault = self.login.refusal()
+        if fault is not None:
+            return self._error(fault, phase=Phase.AUTH)
+        self.login.begin(argument)
+        return True
+
+    def _mail(self, argument: bytes) -> bool:
+        path = parse_path(argument, b"FROM:")
+        if self._greeting is None or self.transaction is not None:
+            detail = "MAIL inside a mail transaction" if self.transaction else "EHLO or HELO must come first"
+            return self._error(Fault.BAD_SEQUENCE, detail, Phase.MAIL)
+        if path is None:
+            return self._error(Fault.SYNTAX, "MAIL FROM:<address> was expected", Phase.MAIL)
+        if not path.octets.isascii() and not path.utf8:
+            return self._error(Fault.UTF8_NOT_DECLARED, phase=Phase.MAIL)
+        refusal = self._not_served() or self._too_big(path)
+        if refusal is not None:
+            self.answer(refusal)
+            return True
+        if self.login.lost:
+            return self.dismiss(Fault.LOGIN_LOST, phase=Phase.MAIL)
+        self.transaction = Transaction(self, path)
+        self.transaction.begin()
+        return True
+
+    def _not_served(self) -> Reply | None:
+        """The refusal of a client that may not send (yet): TLS or a login is missing, or its login was refused."""
+        listener = self.client.listener
+        if self.login.refused is not None:
+            return self.login.refused
+        if listener.tls_required and not self.client.encrypted:
+            return reply_for(Fault.TLS_REQUIRED, Phase.MAIL)
+        if not self.login.done and not listener.trusts(self.client.address):
+            return reply_for(Fault.LOGIN_REQUIRED, Phase.MAIL)
+        return None
+
+    def _too_big(self, path: Path) -> Reply | None:
+        limit, size = self.service.rules.message_size, path.declared_size
+        if limit is None or size is None or size <= limit:
+            return None
+        return reply_for(Fault.MESSAGE_TOO_BIG, Phase.MAIL, detail=f"the message has {size} octets, the limit is {limit}")
+
+    def _rcpt(self, argument: bytes) -> bool:
+        path = parse_path(argument, b"TO:")
+        transaction = self.transaction
+        if path is None or transaction is None:
+            if self.busy:
+                return False
+            if transaction is None:
+                return self._error(Fault.BAD_SEQUENCE, "RCPT comes after an accepted MAIL", Phase.RCPT)
+            return self._error(Fault.SYNTAX, "RCPT TO:<address> was expected", Phase.RCPT)
+        fault = self._rcpt_fault(path, transaction)
+        if fault is None:
+            transaction.recipient(path)
+        elif self.busy:
+            return False
+        else:
+            self.answer(reply_for(fault, Phase.RCPT), path.address)
+        return True
+
+    def _rcpt_fault(self, path: Path, transaction: Transaction) -> Fault | None:
+        if transaction.named >= self.service.rules.recipients:
+            return Fault.TOO_MANY_RECIPIENTS
+        if not path.octets.isascii() and not transaction.sender.utf8:
+            return Fault.UTF8_NOT_DECLARED
+        return None
+
+    def _data(self, argument: bytes) -> bool:
+        transaction = self.transaction
+        if transaction is not None and not argument and (transaction.accepted or self.busy):
+            transaction.data()
+            return True
+        if self.busy:
+            return False
+        if transaction is None:
+            return self._error(Fault.BAD_SEQUENCE, "DATA comes after MAIL and RCPT", Phase.DATA)
+        if argument:
+            return self._error(Fault.SYNTAX, "DATA takes no argument", Phase.DATA)
+        return self.refuse(Fault.NO_RECIPIENTS, phase=Phase.DATA)
+
+    def _bdat(self, argument: bytes) -> bool:
+        words = argument.upper().split()
+        if not 1 <= len(words) <= 2 or not words[0].isdigit() or len(words[0]) > 12 or words[1:] not in ([], [b"LAST"]):
+            return self._error(Fault.SYNTAX, "BDAT needs the number of octets, then LAST if no more follow", Phase.DATA)
+        size, last, transaction = int(words[0]), len(words) == 2, self.transaction
+        if transaction is None:
+            skip_octets(self, size, reply_for(Fault.BAD_SEQUENCE, Phase.DATA, detail="BDAT comes after MAIL and RCPT"))
+        elif not transaction.accepted:
+            skip_octets(self, size, reply_for(Fault.NO_RECIPIENTS, Phase.DATA))
+        else:
+            transaction.chunk(size, last=last)
+        return True
+
+    def _rset(self, argument: bytes) -> bool:
+        del argument
+        if self.transaction is not None and self.transaction.reset():
+            return True
+        self._end_transaction()
+        self.answer(_OK)
+        return True
+
+    def _noop(self, argument: bytes) -> bool:
+        del argument
+        self.answer(_OK)
+        return True
+
+    def _vrfy(self, argument: bytes) -> bool:
+        del argument
+        self.answer(_VRFY)
+        return True
+
+    def _help(self, argument: bytes) -> bool:
+        del argument
+        self.answer(_HELP)
+        return True
+
+    def _quit(self, argument: bytes) -> bool:
+        del argument
+        self.answer(_BYE)
+        self.client.close()
+        return True
+
+    def _not_implemented(self, argument: bytes) -> bool:
+        del argument
+        return self._error(Fault.NOT_IMPLEMENTED)
+
+    # What a client says by mistake may be its password: an unknown command is never quoted, in an answer or in the log.
+    def _unknown(self, argument: bytes) -> bool:
+        del argument
+        return self._error(Fault.UNKNOWN_COMMAND)
+
+    def _overlong(self, argument: bytes) -> bool:
+        del argument
+        return self._error(Fault.LINE_TOO_LONG)
+
+
+_COMMANDS: dict[bytes, Callable[[Session, bytes], bool]] = {
+    b"EHLO": Session._ehlo,
+    b"HELO": Session._helo,
+    b"STARTTLS": Session._starttls,
+    b"AUTH": Session._auth,
+    b"MAIL": Session._mail,
+    b"RCPT": Session._rcpt,
+    b"DATA": Session._data,
+    b"BDAT": Session._bdat,
+    b"RSET": Session._rset,
+    b"NOOP": Session._noop,
+    b"VRFY": Session._vrfy,
+    b"HELP": Session._help,
+    b"QUIT": Session._quit,
+    **dict.fromkeys((b"EXPN", b"ETRN", b"TURN", b"ATRN", b"SEND", b"SOML", b"SAML", b"XCLIENT", b"XFORWARD", b"BURL"), Session._not_implemented),
+}
+
+# May be passed on while earlier commands are still unanswered (RFC 2920 section 3.1).
+_OVERLAPPING = (Session._rcpt, Session._data)

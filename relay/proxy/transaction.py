@@ -1,0 +1,274 @@
+"""One mail on its way: the envelope passed on command by command, and the connection that carries it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from relay.proxy.body import Body, Chunk, skip_octets
+from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.smtp.message import NewlineGuard
+from relay.upstream.connection import Expected
+
+if TYPE_CHECKING:
+    from relay.proxy.session import Session
+    from relay.smtp.command import Path
+    from relay.upstream.connection import Connection
+
+
+class Transaction:
+    """From MAIL to the verdict. Owns its connection meanwhile, and answers for whatever happens to it.
+
+    A kept connection that turns out to be dead before it has answered anything is replaced, once and silently: nothing
+    of this mail can have been taken by it.
+    """
+
+    def __init__(self, session: Session, sender: Path) -> None:
+        self.session = session
+        self.client = session.client
+        self.service = session.service
+        self.sender = sender
+        self.named = 0  # recipients the client has named
+        self.accepted: list[str] = []
+        self.size: int | None = sender.declared_size
+        self.started = self.client.loop.time()
+        self.connection: Connection | None = None
+        self.guard = NewlineGuard()  # over all chunks of a BDAT message
+        self.body: Body | Chunk | None = None  # while message octets flow
+        self._kept = False  # the connection was idle in the pool
+        self._opening = False
+        self._over = False
+        self._dirty = False  # the upstream remembers a MAIL: RSET before anybody else's
+        self._broken = (Fault.DISCONNECTED, "")
+
+    @property
+    def busy(self) -> bool:
+        """Whether replies of the upstream are awaited."""
+        return self._opening or (self.connection is not None and self.connection.asked > 0)
+
+    # -- what the client says
+
+    def begin(self) -> None:
+        """MAIL: take a connection (or wait for one), and pass it on."""
+        mail = Expected(Phase.MAIL, self._mail_answered, (2,), b"MAIL FROM:" + self.sender.wire)
+        connection = self.session.login.connection if self.session.login.done else self.service.pool.take()
+        if connection is None:
+            self._open((mail,))
+        else:
+            self._kept = True
+            self._attach(connection)
+            self._say(mail)
+
+    def recipient(self, path: Path) -> None:
+        """RCPT: pass it on; whatever is said of this recipient touches no other."""
+        self.named += 1
+        answered = partial(self._rcpt_answered, path.address)
+        self._say(Expected(Phase.RCPT, answered, (2,), b"RCPT TO:" + path.wire))
+
+    def data(self) -> None:
+        """DATA: pass it on; what comes after it is read when the upstream has agreed."""
+        self.client.hold()
+        self._say(Expected(Phase.DATA, self._data_answered, (3,), b"DATA"))
+
+    def chunk(self, size: int, *, last: bool) -> None:
+        """BDAT (RFC 3030): pass on the command and its octets as they are."""
+        connection = self.connection
+        if connection is None:
+            skip_octets(self.session, size, self._fault_reply(Phase.MESSAGE if last else Phase.DATA))
+        elif b"CHUNKING" not in connection.capabilities:  # it would take the octets for commands
+            skip_octets(self.session, size, reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA))
+        else:
+            self.body = Chunk(self, size, last=last)
+            self.body.begin(connection)
+
+    def reset(self) -> bool:
+        """RSET: pass it on, if there is anything to reset; False if there is not."""
+        if self.connection is None:
+            return False
+        self._say(Expected(Phase.MAIL, self._reset_answered, (2,), b"RSET"))
+        self.client.hold()
+        return True
+
+    def leave(self) -> None:
+        """The client gives this mail up, or is gone: what is under way is awaited, nothing more is sent."""
+        self._over = True
+        if self.body is not None and not self.body.complete:
+            self.drop()
+        elif self.connection is not None and not self.connection.asked:
+            self._release()
+
+    def flush(self) -> None:
+        """Write what was said to the upstream."""
+        if self.connection is not None:
+            self.connection.flush()
+
+    # -- what the upstream says (the Owner of a Connection)
+
+    def upstream_heard(self) -> None:
+        """Replies have been handed out: go on with what the client has said meanwhile."""
+        self.client.proceed()
+
+    def upstream_early(self, reply: Reply) -> None:
+        """The verdict came before the message was complete."""
+        self.connection = None
+        self._stop_body(reply)
+
+    def upstream_lost(self, pending: tuple[Expected, ...], fault: Fault, detail: str) -> None:
+        """The connection is gone: replace it if that is safe, or answer for all that is pending."""
+        connection, self.connection = self.connection, None
+        self._broken = (fault, detail)
+        if self._replaceable(connection, pending, fault):
+            self._kept = False
+            self._open(pending)
+            return
+        awaits_verdict = bool(pending) and pending[-1].phase is Phase.MESSAGE
+        sent = awaits_verdict and self.body is not None and self.body.complete
+        if not sent:
+            self._stop_body(self._fault_reply(Phase.MESSAGE))
+        for expected in pending:
+            expected.answer(self._fault_reply(expected.phase, sent=sent))
+
+    def upstream_full(self, *, full: bool) -> None:
+        """Let the client feel the upstream's pace."""
+        if self.body is not None:
+            self.client.throttle(on=full)
+
+    # -- the end of the message (told by the body)
+
+    def judged(self, reply: Reply) -> None:
+        """The verdict on the message, of whoever: the client hears it, the journal keeps it."""
+        self.body = None
+        self._dirty = False
+        self._over = True
+        if reply.ok:
+            self.service.passed(self.session, self, reply)
+        self.answered(reply)
+
+    def answered(self, reply: Reply, recipient: str | None = None) -> None:
+        """The client hears a reply, and what follows from it follows: the next command, or the end of the transaction."""
+        self.session.answer(reply, recipient)
+        if reply.code == 421:
+            self.lose(Fault.DISCONNECTED)
+            self._over = True
+        if self.busy or self.body is not None:
+            return
+        self.client.go_on()
+        if self._over:
+            self._release()
+            self.session.ended(self)
+
+    def drop(self) -> None:
+        """Cut the connection: no octet of this mail that is still unsent may arrive any more."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.owner = None
+            connection.abort()
+            self.client.throttle(on=False)
+
+    def lose(self, fault: Fault) -> None:
+        """Drop the upstream for a reason of our own; the rest of this mail is answered with it."""
+        self.drop()
+        self._broken = (fault, "")
+
+    # -- details
+
+    def _attach(self, connection: Connection) -> None:
+        connection.owner = self
+        connection.heard = False
+        self.connection = connection
+
+    def _say(self, command: Expected) -> None:
+        connection = self.connection
+        if connection is None:
+            command.answer(self._fault_reply(command.phase))
+            return
+        connection.send(command.line, command.phase, command.answer, command.classes)
+        if b"PIPELINING" not in connection.capabilities:
+            self.client.hold()
+
+    def _open(self, commands: tuple[Expected, ...]) -> None:
+        self._opening = True
+        self.client.hold()
+        self.service.spawn(self._opened(commands), self.client.fail)
+
+    async def _opened(self, commands: tuple[Expected, ...]) -> None:
+        found = await self.service.pool.open()
+        self._opening = False
+        if not isinstance(found, Reply) and self._over:
+            self.service.pool.give_back(found)
+            return
+        if isinstance(found, Reply):
+            for command in commands:
+                command.answer(found)
+        else:
+            self._attach(found)
+            for command in commands:
+                found.send(command.line, command.phase, command.answer, command.classes)
+            found.flush()
+        self.client.proceed()
+
+    def _mail_answered(self, reply: Reply) -> None:
+        if reply.ok:
+            self._dirty = True
+            if self.connection is not None:
+                self.connection.messages += 1
+        else:
+            self._over = True
+        self.answered(reply)
+
+    def _rcpt_answered(self, address: str, reply: Reply) -> None:
+        if reply.ok:
+            self.accepted.append(address)
+        self.answered(reply, address)
+
+    def _data_answered(self, reply: Reply) -> None:
+        if reply.ok and (self._over or not self.accepted):
+            self.drop()  # a message without recipients is not begun, whatever the upstream says
+            reply = reply_for(Fault.NO_RECIPIENTS, Phase.DATA)
+            self._over = True
+        if reply.ok:
+            self.body = Body(self)
+            self.session.answer(reply)
+            self.client.take_octets(self.body.feed)
+        else:
+            self.answered(reply)
+
+    def _reset_answered(self, reply: Reply) -> None:
+        self._over = True
+        self._dirty = not reply.ok
+        self.answered(reply)
+
+    def _release(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        connection.owner = None
+        keep = self.session.login.keep if connection.private else self.service.pool.give_back
+        if self._dirty:
+            connection.send(b"RSET", Phase.MAIL, lambda reply: keep(connection) if reply.ok else connection.abort())
+            connection.flush()
+        else:
+            keep(connection)
+
+    def _replaceable(self, connection: Connection | None, pending: tuple[Expected, ...], fault: Fault) -> bool:
+        return (
+            fault is Fault.DISCONNECTED
+            and self._kept
+            and not self._over
+            and connection is not None
+            and not (connection.heard or connection.private)
+            and bool(pending)
+            and pending[0].phase is Phase.MAIL
+        )
+
+    def _fault_reply(self, phase: Phase, *, sent: bool = False) -> Reply:
+        """What became of the connection; where the final dot was sent, the outcome is unknown whatever became of it."""
+        fault, detail = self._broken
+        if sent and fault in (Fault.DISCONNECTED, Fault.TIMEOUT, Fault.BUG):
+            fault, detail = Fault.OUTCOME_UNKNOWN, ""
+        return reply_for(fault, phase, self.service.pool.server.name, detail)
+
+    def _stop_body(self, verdict: Reply) -> None:
+        if self.body is not None:
+            self.client.throttle(on=False)
+            self.body.stop(verdict)

@@ -1,0 +1,114 @@
+"""What is remembered: each refusal that was explained, each message that went through; said without waiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from relay.explain.failure import Failure
+    from relay.explain.page import Explanation
+
+_RECIPIENTS_NAMED = 20  # of a message with many
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When and where something happened: the reference that stands in the reply, the client, the seconds it took."""
+
+    ref: str
+    client: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A message that the upstream has taken. `words` are what it said."""
+
+    upstream: str
+    words: str
+    sender: str
+    recipients: tuple[str, ...]
+    size: int | None
+    tls: bool
+    login: bool
+    user: str | None
+
+
+class Journal:
+    """Writes events to the log. With `mask_addresses`, of each address only its domain is written."""
+
+    def __init__(self, *, mask_addresses: bool = False) -> None:
+        self._log = structlog.get_logger()
+        self._shown = _masked if mask_addresses else _plain
+        self.failures = 0
+        self.messages = 0
+
+    def failure(self, explanation: Explanation, occasion: Occasion) -> None:
+        """One refusal, as it was explained to the client."""
+        self.failures += 1
+        failure = explanation.failure
+        reply = failure.reply
+        self._log.warning(
+            "relay_failure",
+            ref=occasion.ref,
+            phase=reply.phase,
+            code=reply.code,
+            status=reply.status,
+            reason=explanation.reason,
+            page=explanation.id,
+            who=explanation.who,
+            retry=explanation.retry,
+            upstream=failure.upstream,
+            fault=reply.fault,
+            words=self._words(failure),
+            sender=self._shown(failure.sender),
+            recipient=self._shown(failure.recipient),
+            client=occasion.client,
+            tls=failure.tls,
+            login=failure.login,
+            user=self._shown(failure.user),
+            size=failure.size,
+            duration=round(occasion.seconds, 3),
+        )
+
+    def passed(self, message: Passed, occasion: Occasion) -> None:
+        """One message, taken by the upstream."""
+        self.messages += 1
+        self._log.info(
+            "relay_message",
+            upstream=message.upstream,
+            words=message.words,
+            sender=self._shown(message.sender),
+            recipients=[self._shown(address) for address in message.recipients[:_RECIPIENTS_NAMED]],
+            recipient_count=len(message.recipients),
+            client=occasion.client,
+            tls=message.tls,
+            login=message.login,
+            user=self._shown(message.user),
+            size=message.size,
+            duration=round(occasion.seconds, 3),
+        )
+
+    def _words(self, failure: Failure) -> list[str]:
+        lines = [line.decode("utf-8", "replace") for line in failure.reply.lines]
+        if self._shown is _plain:
+            return lines
+        for address in filter(None, (failure.sender, failure.recipient, failure.user)):
+            lines = [line.replace(address, _masked(address) or "") for line in lines]
+        return lines
+
+
+def _plain(address: str | None) -> str | None:
+    return address
+
+
+def _masked(address: str | None) -> str | None:
+    if not address:
+        return address
+    _, at, domain = address.rpartition("@")
+    return f"***{at}{domain}" if at else "***"
+
+

@@ -1,0 +1,72 @@
+"""What a client says: MAIL and RCPT lines, read for display and for the relay's own rules, passed on byte for byte."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# The path of nearly all mail, then any path with quoted strings in it, then the path without brackets of old printers.
+_PLAIN = re.compile(rb"[ \t]*(<[^<>\"\\]*>)[ \t]*$|[ \t]*(<[^<>\"\\]*>)([ \t].*)$")
+_QUOTED = re.compile(rb"[ \t]*(<(?:[^<>\"\\]|\"(?:[^\"\\]|\\.)*\"|\\.)*>)([ \t].*)?$")
+_BARE = re.compile(rb"[ \t]*([^\s<>\"]+)([ \t].*)?$")
+_SOURCE_ROUTE = re.compile(rb"@[^:]*:")
+_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_SIZE = re.compile(rb"\sSIZE=(\d{1,20})(?:\s|$)", re.IGNORECASE)
+_EIGHT_BIT = re.compile(rb"\sBODY=8BITMIME(?:\s|$)", re.IGNORECASE)
+_UTF8 = re.compile(rb"\sSMTPUTF8(?:\s|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The argument of a MAIL FROM or RCPT TO command (RFC 5321 section 4.1.2).
+
+    `octets` is the path with its brackets, `parameters` all behind it, both as they came.
+    """
+
+    octets: bytes
+    parameters: bytes = b""
+
+    @property
+    def address(self) -> str:
+        """The address for people: without brackets and source route; "" is the null sender."""
+        return _SOURCE_ROUTE.sub(b"", self.octets[1:-1], count=1).decode("utf-8", "replace")
+
+    @property
+    def wire(self) -> bytes:
+        """Path and parameters as they go upstream."""
+        return self.octets + self.parameters
+
+    @property
+    def declared_size(self) -> int | None:
+        """Octets the client announces with SIZE= (RFC 1870), or None."""
+        found = _SIZE.search(self.parameters)
+        return int(found[1]) if found else None
+
+    @property
+    def eight_bit(self) -> bool:
+        """Whether the client declares BODY=8BITMIME (RFC 6152)."""
+        return bool(_EIGHT_BIT.search(self.parameters))
+
+    @property
+    def utf8(self) -> bool:
+        """Whether the client declares SMTPUTF8 (RFC 6531)."""
+        return bool(_UTF8.search(self.parameters))
+
+
+def parse_path(argument: bytes, keyword: bytes) -> Path | None:
+    """Read `FROM:<a@b.c> SIZE=1` or `TO:<a@b.c>`; None where it is not of that form.
+
+    Missing brackets are added and blanks between keyword and path dropped: old appliances send neither as they should,
+    and neither changes the address. Control octets are refused; whether 8-bit ones may stand here is the caller's rule.
+    """
+    if argument[: len(keyword)].upper() != keyword or _FORBIDDEN.search(argument):
+        return None
+    behind = argument[len(keyword) :]
+    found = _PLAIN.match(behind)
+    if found:
+        return Path(found[1] or found[2], (found[3] or b"").rstrip())
+    found = _QUOTED.match(behind)
+    if found:
+        return Path(found[1], (found[2] or b"").rstrip())
+    found = _BARE.match(behind)
+    return Path(b"<" + found[1] + b">", (found[2] or b"").rstrip()) if found else None

@@ -1,0 +1,299 @@
+"""One connection to the upstream: commands out, replies in, in order, each within its time.
+
+aiosmtplib's protocol gives the connection its place in that library; its reading and writing is replaced, because it
+takes one reply at a time, believes mixed codes, drops what nobody asked for and knows no deadline for a whole reply.
+Here any number of commands may be under way (RFC 2920); whatever is not exactly the next reply ends the connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+from aiosmtplib.protocol import SMTPProtocol
+
+from relay.deadlines import NEVER
+from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.smtp.capabilities import NOTHING, Capabilities
+from relay.smtp.hearing import GarbledError, ReplyReader
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from relay.deadlines import Deadlines
+    from relay.upstream.server import Server
+
+_log = logging.getLogger(__name__)
+
+Answer = Callable[[Reply], None]
+
+# The classes of a reply that answer a command at all; 4xx and 5xx always do. 354 to RCPT or 250 to DATA is a lie or a
+# slip of the pairing, and either may turn a refusal into a false 250.
+_CLASSES: dict[Phase, tuple[int, ...]] = dict.fromkeys(Phase, (2,)) | {Phase.AUTH: (2, 3), Phase.DATA: (3,)}
+
+_POLITE_SECONDS = 5.0
+_MAX_POSTPONED = 3
+
+
+class Expected(NamedTuple):
+    """A command that is under way: what it is, and who hears the reply."""
+
+    phase: Phase
+    answer: Answer
+    classes: tuple[int, ...]
+    line: bytes  # what was said; empty for the greeting and the message
+
+
+class Owner(Protocol):
+    """Whoever holds the connection for a while and must hear what no command asked for."""
+
+    def upstream_heard(self) -> None:
+        """A batch of replies has been handed out: write what has gathered."""
+
+    def upstream_early(self, reply: Reply) -> None:
+        """A refusal came while the message was still on its way: it is the verdict."""
+
+    def upstream_lost(self, pending: tuple[Expected, ...], fault: Fault, detail: str) -> None:
+        """The connection is gone; nobody else will answer what is pending."""
+
+    def upstream_full(self, *, full: bool) -> None:
+        """The upstream takes octets more slowly than they come (or keeps up again)."""
+
+
+class Connection(SMTPProtocol):
+    """A connection that has an owner (a transaction), or is being dialled, or idles in the pool (owner None)."""
+
+    def __init__(self, server: Server, deadlines: Deadlines, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.server = server
+        self.deadline = NEVER
+        self.owner: Owner | None = None
+        self.capabilities: Capabilities = NOTHING
+        self.secure = False
+        self.dead = False
+        self.private = False  # carries one client's own login: never shared
+        self.streaming = False  # between 354 and the final dot
+        self.messages = 0  # transactions this connection has carried
+        self.heard = False  # a reply came since the owner took it
+        self.on_gone: Callable[[Connection], None] = _nothing
+        self.greeting: asyncio.Future[Reply] = loop.create_future()
+        self._deadlines = deadlines
+        self._replies = ReplyReader()
+        self._pending: deque[Expected] = deque()
+        self._out: list[bytes] = []
+
+    # -- asking
+
+    def send(self, line: bytes, phase: Phase, answer: Answer, classes: tuple[int, ...] | None = None) -> None:
+        """Queue a command (without CRLF); `flush` writes all that is queued at once. `answer` gets the reply, always."""
+        if self.dead:
+            answer(reply_for(Fault.DISCONNECTED, phase, self.server.name))
+            return
+        self._out.append(line + b"\r\n")
+        self._expect(Expected(phase, answer, classes or _CLASSES[phase], line))
+
+    def _expect(self, expected: Expected) -> None:
+        if not self._pending:
+            self.deadline = self._loop.time() + self.server.waits.replies[expected.phase]
+        self._pending.append(expected)
+
+    def flush(self) -> None:
+        """Write what is queued, in one piece."""
+        if self._out:
+            out = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            self._out.clear()
+            self._write(out)
+
+    def ask(self, line: bytes, phase: Phase) -> asyncio.Future[Reply]:
+        """Say one command now; the future holds its reply, a Fault's reply if none comes."""
+        answered: asyncio.Future[Reply] = self._loop.create_future()
+        self.send(line, phase, _unless_cancelled(answered))
+        self.flush()
+        return answered
+
+    @property
+    def asked(self) -> int:
+        """How many replies are awaited."""
+        return len(self._pending)
+
+    # -- the message
+
+    def stream(self, octets: bytes) -> None:
+        """Pass on message data, any piece of it before the final dot."""
+        if octets and not self.dead:
+            self._write(octets)
+
+    def finish(self, octets: bytes, answer: Answer, *, postponed: int = 0) -> None:
+        """Pass on the last piece, final dot included, and await the verdict.
+
+        A reply that lies unread now was said before the dot: it must be heard first, or an early `250` would be taken for
+        the verdict. So the dot waits for the next round of the loop while there is something to read.
+        """
+        if self.dead:
+            answer(reply_for(Fault.DISCONNECTED, Phase.MESSAGE, self.server.name))
+            return
+        if postponed < _MAX_POSTPONED and self._unread():
+            self._loop.call_later(0, lambda: self.finish(octets, answer, postponed=postponed + 1))
+            return
+        self.streaming = False
+        self.deadline = NEVER
+        self._expect(Expected(Phase.MESSAGE, answer, _CLASSES[Phase.MESSAGE], b""))
+        self._write(octets)
+
+    # -- ending
+
+    def abort(self, fault: Fault = Fault.DISCONNECTED, detail: str = "") -> None:
+        """Cut the connection now: nothing that is still unsent may reach the upstream any more."""
+        if self.dead:
+            return
+        self.dead = True
+        self.deadline = NEVER
+        self._deadlines.forget(self)
+        self._out.clear()
+        if self.transport is not None:
+            cast("asyncio.Transport", self.transport).abort()
+        self.on_gone(self)
+        pending, owner = tuple(self._pending), self.owner
+        self._pending.clear()
+        if owner is not None:
+            owner.upstream_lost(pending, fault, detail)
+            owner.upstream_heard()  # not every loss happens while something is read
+            return
+        for expected in pending:
+            expected.answer(reply_for(fault, expected.phase, self.server.name, detail))
+
+    def quit(self) -> None:
+        """Take leave politely, without anybody waiting for it."""
+        if self.dead:
+            return
+        self.owner = None
+        self.on_gone(self)
+        self.send(b"QUIT", Phase.MAIL, lambda _: self.abort())
+        self.flush()
+        self.deadline = self._loop.time() + _POLITE_SECONDS
+
+    def expire(self) -> None:
+        """The deadline has passed: a reply is overdue, or the connection idled long enough."""
+        if self._pending or self.streaming:
+            self.abort(Fault.TIMEOUT)
+        else:
+            self.quit()
+
+    def usable(self) -> bool:
+        """Whether the connection can be trusted with a new transaction: alive, nothing under way, nothing unread."""
+        return not (self.dead or self._pending or self.streaming or self._unread()) and self._replies.empty
+
+    # -- what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to watch, and await the greeting before anything can have come."""
+        self.transport = transport
+        self._expect(Expected(Phase.CONNECT, _unless_cancelled(self.greeting), _CLASSES[Phase.CONNECT], b""))
+        self._deadlines.watch(self)
+
+    def use_tls(self, transport: asyncio.BaseTransport) -> None:
+        """Go on over the encrypted transport."""
+        self.transport = transport
+        self._over_ssl = self.secure = True
+        if self._pending:  # implicit TLS: the greeting has its own time, after the handshake
+            self.deadline = self._loop.time() + self.server.waits.replies[Phase.CONNECT]
+
+    def data_received(self, data: bytes) -> None:
+        """Cut what came into replies and hand each to the command it answers."""
+        if self.dead:
+            return
+        owner = self.owner  # the last reply may end its ownership
+        try:
+            for code, lines in self._replies.feed(data):
+                self._hear(code, lines)
+                if self.dead:
+                    break
+        except GarbledError as error:
+            self.abort(self._garbled_fault(data), f"{self.server.name} sent {error}")
+        except Exception:  # a bug of ours in whoever heard the reply: nothing on this connection can be trusted any more
+            _log.exception("a bug while a reply of %s was worked on", self.server.name)
+            self.abort(Fault.BUG)
+        if owner is not None:
+            owner.upstream_heard()
+
+    def eof_received(self) -> bool:
+        """The upstream has closed its side: it will not answer any more."""
+        self.abort(Fault.DISCONNECTED)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection broke, or `abort` has cut it."""
+        self.abort(Fault.DISCONNECTED, "" if exc is None or not str(exc) else f"{self.server.name}: {exc}")
+        self.transport = None
+
+    def pause_writing(self) -> None:
+        """The upstream is slow: slow down who sends, and do not wait for ever."""
+        self.deadline = self._loop.time() + self.server.waits.replies[Phase.DATA]
+        if self.owner is not None:
+            self.owner.upstream_full(full=True)
+
+    def resume_writing(self) -> None:
+        """The upstream has caught up."""
+        if not self._pending:
+            self.deadline = NEVER
+        if self.owner is not None:
+            self.owner.upstream_full(full=False)
+
+    # -- details
+
+    def _hear(self, code: int, lines: tuple[bytes, ...]) -> None:
+        if not self._pending:
+            self._hear_unasked(code, lines)
+            return
+        expected = self._pending.popleft()
+        if code < 400 and code // 100 not in expected.classes:
+            self._pending.appendleft(expected)
+            raise GarbledError(f"{code} where it cannot stand, as the answer in the phase {expected.phase}")
+        head = self._pending[0] if self._pending else None
+        self.deadline = self._loop.time() + self.server.waits.replies[head.phase] if head else NEVER
+        self.heard = True
+        if code == 354:
+            self.streaming = True
+        expected.answer(Reply(expected.phase, code, lines))
+
+    def _hear_unasked(self, code: int, lines: tuple[bytes, ...]) -> None:
+        if self.owner is not None and self.streaming and code >= 400:
+            owner, self.owner = self.owner, None
+            self.abort()
+            owner.upstream_early(Reply(Phase.MESSAGE, code, lines))
+            return
+        if self.owner is not None and code == 421:  # RFC 5321 section 3.8: a server may say so at any time, and close
+            self.abort(Fault.DISCONNECTED, f"{self.server.name} closed: 421 {b' '.join(lines).decode('utf-8', 'replace')}")
+            return
+        raise GarbledError(f"{code} that nobody asked for")
+
+    def _garbled_fault(self, data: bytes) -> Fault:
+        # A TLS alert record instead of a greeting: this port speaks TLS, and we did not.
+        is_greeting = bool(self._pending) and self._pending[0].phase is Phase.CONNECT
+        return Fault.TLS_WRONG_PORT if is_greeting and data[:2] == b"\x15\x03" else Fault.GARBLED
+
+    def _unread(self) -> bool:
+        sock = self.transport.get_extra_info("socket") if self.transport is not None else None
+        if sock is None or not hasattr(select, "poll"):
+            return False
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _write(self, octets: bytes) -> None:
+        cast("asyncio.Transport", self.transport).write(octets)
+
+
+def _unless_cancelled(future: asyncio.Future[Reply]) -> Answer:
+    def answer(reply: Reply) -> None:
+        if not future.done():
+            future.set_result(reply)
+
+    return answer
+
+
+def _nothing(_: Connection) -> None:
+    """Nobody wants to know that the connection is gone."""

@@ -1,0 +1,155 @@
+"""From nothing to a connection that takes mail: name, connect, greeting, EHLO, TLS, the relay's own login.
+
+Each step either goes on or yields the Reply that ends the attempt: the upstream's own, or that of a Fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import TYPE_CHECKING, cast
+
+from relay.config.url import Security
+from relay.networks import is_loopback
+from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.smtp.capabilities import Capabilities
+from relay.upstream.connection import Connection
+from relay.upstream.faults import connect_fault, seen, tls_fault
+from relay.upstream.login import log_in
+
+if TYPE_CHECKING:
+    from relay.deadlines import Deadlines
+    from relay.upstream.server import Server
+
+_SUBMISSIONS_PORT = 465  # TLS from the first octet (RFC 8314): silence there means the server waits for our handshake
+
+
+async def dial(server: Server, deadlines: Deadlines) -> Connection | Reply:
+    """Open a connection that is ready for MAIL (or, without a login of the relay's own, for the client's AUTH)."""
+    connection = await connect(server, deadlines)
+    if isinstance(connection, Reply):
+        return connection
+    try:
+        refusal = await introduce(connection)
+    except asyncio.CancelledError:
+        connection.abort()
+        raise
+    if refusal is None:
+        return connection
+    connection.quit()
+    return refusal
+
+
+async def connect(server: Server, deadlines: Deadlines) -> Connection | Reply:
+    """Look the name up and connect, to each of its addresses in turn; with implicit TLS, shake hands too."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(server.waits.connect):
+            found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
+        fault = connect_fault(error) if isinstance(error, OSError) else Fault.DNS
+        return reply_for(Fault.DNS_TEMPORARY if isinstance(error, TimeoutError) else fault, Phase.CONNECT, server.name)
+    reply = reply_for(Fault.DNS, Phase.CONNECT, server.name)
+    for *_, address in found:
+        attempt = await _attempt(server, deadlines, cast("tuple[str, int]", address[:2]))
+        if isinstance(attempt, Connection):
+            return attempt
+        reply = attempt
+    return reply
+
+
+async def _attempt(server: Server, deadlines: Deadlines, address: tuple[str, int]) -> Connection | Reply:
+    loop = asyncio.get_running_loop()
+    connection = Connection(server, deadlines, loop)
+    source = (server.source_address, 0) if server.source_address else None
+    try:
+        async with asyncio.timeout(server.waits.connect):
+            await loop.create_connection(lambda: connection, *address, local_addr=source)
+    except OSError as error:
+        return _failed(connect_fault(error), Phase.CONNECT, server, error)
+    if server.security is Security.IMPLICIT:
+        return await encrypt(connection, Phase.CONNECT) or connection
+    return connection
+
+
+async def encrypt(connection: Connection, phase: Phase) -> Reply | None:
+    """Shake hands over TLS; None when it succeeded, else the Fault's reply, the connection being cut."""
+    server = connection.server
+    if connection.greeting.done() and phase is Phase.CONNECT:  # plain text before the handshake
+        connection.abort()
+        return reply_for(Fault.TLS_WRONG_PORT, phase, server.name)
+    try:
+        context = server.tls_context
+        transport = await asyncio.get_running_loop().start_tls(
+            cast("asyncio.Transport", connection.transport),
+            connection,
+            context,
+            server_hostname=server.tls_name or server.host,
+            ssl_handshake_timeout=server.waits.tls,
+        )
+    except (OSError, ssl.SSLError) as error:  # asyncio reports a handshake that takes too long as ConnectionAbortedError
+        connection.abort()
+        return _failed(tls_fault(error), phase, server, error)
+    if transport is None:  # the peer left in the middle of the handshake
+        connection.abort()
+        return reply_for(Fault.TLS, phase, server.name)
+    connection.use_tls(transport)
+    return None
+
+
+async def introduce(connection: Connection) -> Reply | None:
+    """Greeting, EHLO, STARTTLS, the relay's own login; None when all is well, else the reply that ends it."""
+    refusal = await _greeted(connection) or await _say_ehlo(connection)
+    if refusal is None and connection.server.security is Security.STARTTLS:
+        refusal = await _start_tls(connection)
+    if refusal is None and connection.server.login is not None:
+        refusal = await log_in(connection, connection.server.login)
+    return refusal
+
+
+async def _greeted(connection: Connection) -> Reply | None:
+    server = connection.server
+    greeting = await connection.greeting
+    if greeting.fault is Fault.TIMEOUT and server.port == _SUBMISSIONS_PORT and not connection.secure:
+        return reply_for(Fault.TLS_WRONG_PORT, Phase.CONNECT, server.name)
+    return None if greeting.ok else greeting
+
+
+async def _say_ehlo(connection: Connection) -> Reply | None:
+    name = connection.server.ehlo_name or _address_literal(connection)
+    reply = await connection.ask(b"EHLO " + name.encode("ascii", "replace"), Phase.EHLO)
+    if reply.ok:
+        connection.capabilities = Capabilities.of_ehlo(reply.lines)
+        return None
+    if reply.permanent and not connection.dead:  # an old server may know HELO only (RFC 5321 section 3.2)
+        again = await connection.ask(b"HELO " + name.encode("ascii", "replace"), Phase.EHLO)
+        return None if again.ok else reply
+    return reply
+
+
+async def _start_tls(connection: Connection) -> Reply | None:
+    server = connection.server
+    if b"STARTTLS" not in connection.capabilities:
+        if is_loopback(server.host):
+            return None
+        return reply_for(Fault.TLS_NOT_OFFERED, Phase.STARTTLS, server.name)
+    reply = await connection.ask(b"STARTTLS", Phase.STARTTLS)
+    if not reply.ok:
+        return reply
+    if not connection.usable():  # octets behind the 220 were not said under encryption (RFC 3207 section 6)
+        connection.abort()
+        return reply_for(Fault.GARBLED, Phase.STARTTLS, server.name, f"{server.name} sent octets before the TLS handshake")
+    return await encrypt(connection, Phase.STARTTLS) or await _say_ehlo(connection)
+
+
+def _address_literal(connection: Connection) -> str:
+    """Our own address in brackets: the name of a host that has no name (RFC 5321 section 4.1.3)."""
+    address = str(connection.transport.get_extra_info("sockname")[0]) if connection.transport is not None else "127.0.0.1"
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+
+def _failed(fault: Fault, phase: Phase, server: Server, error: Exception) -> Reply:
+    reply = reply_for(fault, phase, server.name)
+    text = reply.lines[0] + f" ({seen(error)})".encode("utf-8", "replace")
+    return Reply(phase, reply.code, (text,), fault)

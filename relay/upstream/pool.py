@@ -1,0 +1,124 @@
+"""Connections to the upstream that are kept open between messages, so that a mail need not wait for a handshake."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from relay.deadlines import NEVER
+from relay.smtp import Reply
+from relay.upstream.dial import dial
+
+if TYPE_CHECKING:
+    from relay.deadlines import Deadlines
+    from relay.smtp.capabilities import Capabilities
+    from relay.upstream.connection import Connection
+    from relay.upstream.server import Server
+
+
+class Keeping(NamedTuple):
+    """How many idle connections are kept, for how many seconds each, and how many messages one may carry."""
+
+    idle: int
+    idle_seconds: float
+    messages: int
+
+
+class Pool:
+    """All connections to one upstream. One that carried a client's login is never put back for another client."""
+
+    def __init__(self, server: Server, keeping: Keeping, deadlines: Deadlines) -> None:
+        self.server = server
+        self.last_seen: Capabilities | None = None  # what the upstream offered when it was last reached
+        self.last_secure = False
+        self._keeping = keeping
+        self._deadlines = deadlines
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+        self._looking: asyncio.Task[Reply | None] | None = None
+        self._closed = False
+
+    def take(self) -> Connection | None:
+        """A kept connection that is fit for a new transaction, the youngest first; None if there is none."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable():
+                connection.deadline = NEVER
+                connection.heard = False
+                return connection
+            connection.abort()
+        return None
+
+    async def open(self) -> Connection | Reply:
+        """A connection for a transaction: kept, being dialled already for somebody's EHLO, or new."""
+        if self._looking is not None:
+            refusal = await asyncio.shield(self._looking)
+            if refusal is not None:
+                return refusal
+        return self.take() or await self._dial()
+
+    async def look(self, seconds: float) -> Capabilities | None:
+        """What the upstream offers now; after `seconds` without an answer, what it offered last (None: never reached).
+
+        Any number of clients that greet at once cause one connection; it is kept for the first that has mail.
+        """
+        connection = self.take()
+        if connection is not None:
+            self.give_back(connection)
+            return connection.capabilities
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look(), name="upstream look")
+        await asyncio.wait({self._looking}, timeout=seconds) if self._looking else None
+        return self.last_seen
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep the connection for the next transaction, or take leave of it."""
+        connection.owner = None
+        full = len(self._idle) >= self._keeping.idle or connection.messages >= self._keeping.messages
+        if full or self._closed or connection.private:
+            connection.quit()
+        elif not connection.dead:
+            connection.deadline = asyncio.get_running_loop().time() + self._keeping.idle_seconds
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        """Take leave of the idle ones now, and of the others when they are given back."""
+        self._closed = True
+        for connection in self._idle:
+            connection.quit()
+        self._idle.clear()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait, briefly, until the upstream has taken its leave too."""
+        for _ in range(20):
+            if not self._all:
+                return
+            await asyncio.sleep(0.05)
+        for connection in tuple(self._all):
+            connection.abort()
+
+    async def _look(self) -> Reply | None:
+        try:
+            found = await self._dial()
+            if isinstance(found, Reply):
+                return found
+            self.give_back(found)
+            return None
+        finally:
+            self._looking = None
+
+    async def _dial(self) -> Connection | Reply:
+        found = await dial(self.server, self._deadlines)
+        if not isinstance(found, Reply):
+            self._all.add(found)
+            found.on_gone = self._gone
+            self.last_seen, self.last_secure = found.capabilities, found.secure
+        return found
+
+    def _gone(self, connection: Connection) -> None:
+        if connection.dead:
+            self._all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)

@@ -1,0 +1,121 @@
+"""Reading chapters: every mistake of a writer is named; and looking up, where the rules are not those of one page."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.explain import Book, BookError, Failure
+from relay.explain.heard import example, reply_from
+
+PAGE = """
+- id: {id}
+  reason: userunknown
+  title: "{title}"
+  when: {when}
+  meaning: Nobody of that name.
+  advice: Check the spelling.
+"""
+
+
+def chapter(folder, name, *pages):
+    (folder / name).write_text(
+        "".join(PAGE.format(**{"id": "p", "title": "T", "when": "{}", **page}) for page in pages), "utf-8"
+    )
+    return folder
+
+
+def test_files_are_read_in_the_order_of_their_names_wherever_they_lie(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    chapter(tmp_path / "a", "99-last.yaml", {"id": "last"})
+    chapter(tmp_path / "b", "00-mine.yaml", {"id": "mine", "when": "{text: ["no"]}"})
+    book = Book.read(tmp_path / "a", tmp_path / "b")
+    assert [page.id for page in book.pages] == ["mine", "last"]
+    assert book.explain(example("550 No")).id == "mine"
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ({"when": "{texts: [a]}"}, ["10-x.yaml:5", "page 1 (p)", "when.texts", '(nearest: "text")']),
+        ({"when": "{phase: [rpct]}"}, ["when.phase", "'rpct'", '(nearest: "rcpt")']),
+        ({"when": "{code: [55]}"}, ["when.code", "'55'", '"5xx"']),
+        ({"when": "{text: [no]}"}, ["when.text", "found False", "in quotes"]),
+        ({"when": "{login: maybe}"}, ["when.login", "'maybe'", "yes or no"]),
+        ({"when": "{fault: [dsn]}"}, ["when.fault", "'dsn'"]),
+        ({"title": "For {recipent}"}, ["10-x.yaml:4", "key title", "{recipent}", '(nearest: "recipient")']),
+        ({"when": "{text: ['(a']}"}, ["page p", "(a", "missing )"]),
+        ({"when": "{server: [gogle]}"}, ["page p", "'gogle'", "servers.yaml"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_the_nearest_right_name(tmp_path, page, expected):
+    chapter(tmp_path, "10-x.yaml", page)
+    chapter(tmp_path, "99-z.yaml", {"id": "last"})
+    with pytest.raises(BookError) as caught:
+        Book.read(tmp_path)
+    for words in expected:
+        assert words in str(caught.value)
+
+
+def test_all_mistakes_are_named_not_only_the_first(tmp_path):
+    chapter(tmp_path, "10-x.yaml", {"when": "{texts: [a]}"}, {"id": "q", "when": "{phase: [rpct]}"})
+    with pytest.raises(BookError, match=r"texts[\s\S]*rpct"):
+        Book.read(tmp_path)
+
+
+def test_the_last_page_must_match_always(tmp_path):
+    chapter(tmp_path, "10-x.yaml", {"when": "{code: ['550']}"})
+    with pytest.raises(BookError, match="the last page must have no 'when:'"):
+        Book.read(tmp_path)
+
+
+def test_an_id_occurs_once(tmp_path):
+    chapter(tmp_path, "10-x.yaml", {}, {})
+    with pytest.raises(BookError, match="'p' occurs twice"):
+        Book.read(tmp_path)
+
+
+def test_broken_yaml_is_named_by_its_line(tmp_path):
+    (tmp_path / "10-x.yaml").write_text("- id: a\n  title: b: c\n", "utf-8")
+    with pytest.raises(BookError, match=r"10-x\.yaml:2: not valid YAML"):
+        Book.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("when", "known", "holds"),
+    [
+        ("{login: yes}", {"login": True}, True),
+        ("{login: yes}", {"login": None}, False),
+        ("{login: no}", {"login": False}, True),
+        ("{null_sender: yes}", {"sender": ""}, True),
+        ("{null_sender: yes}", {"sender": None}, False),
+        ("{same_sender: no}", {"sender": "a@x.test", "user": "b@x.test"}, True),
+        ("{same_sender: yes}", {"sender": "A@x.test", "user": "a@X.test"}, True),
+        ("{size_over_limit: yes}", {"size": 11, "size_limit": 10}, True),
+        ("{size_over_limit: yes}", {"size": 11}, False),
+        ("{recipients_over: 50}", {"recipients": 51}, True),
+        ("{recipients_over: 50}", {"recipients": 50}, False),
+        (r"{upstream: ['\.example\.com$']}", {"upstream": "smtp.example.com:587"}, True),
+        (r"{upstream: ['\.example\.com$']}", {"upstream": None}, False),
+        ("{status: [x.7.1]}", {}, True),
+        ("{status: [5.7.x], not_text: [bad]}", {}, False),
+        ("{phase: [auth]}", {}, False),
+    ],
+)
+def test_conditions(tmp_path, when, known, holds):
+    chapter(tmp_path, "10-x.yaml", {"when": when}, {"id": "last"})
+    failure = Failure(reply_from("550 5.7.1 Too bad"), **known)
+    assert (Book.read(tmp_path).explain(failure).id == "p") is holds
+
+
+def test_a_named_group_fills_its_blank_and_an_unknown_one_vanishes_with_its_brackets(tmp_path):
+    when = "{text: ['moved to (?P<new_address>[^ ]+)']}"
+    chapter(tmp_path, "10-x.yaml", {"when": when, "title": "Moved[ to {new_address}][, limit {count}]"}, {"id": "last"})
+    assert Book.read(tmp_path).explain(example("551 moved to bob@c.test now")).title == "Moved to bob@c.test"
+
+
+def test_a_captured_value_cannot_smuggle_in_a_placeholder_or_a_line(tmp_path):
+    when = "{text: ['list (?P<list>.+)']}"
+    chapter(tmp_path, "10-x.yaml", {"when": when, "title": "On {list}"}, {"id": "last"})
+    title = Book.read(tmp_path).explain(example("550 list {recipient} \x1b[1m" + "z" * 500)).title
+    assert title.startswith("On {recipient} [1m") and title.isprintable() and len(title) < 70
