@@ -78,7 +78,7 @@ class Relay:
         for client in tuple(self.service.clients):
             client.drain()
         deadline = asyncio.get_running_loop().time() + self.settings.timeouts.drain
-        while self.service.clients and asyncio.get_running_loop().time() < deadline:
+        while self.service.clients and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 -- only here
             await asyncio.sleep(0.02)
         for client in tuple(self.service.clients):
             client.cut()
@@ -120,8 +120,11 @@ async def serve(settings: Settings, reload: Callable[[], Settings], ready: Calla
         try:
             fresh = reload()
             relay.renew(fresh, read_book(fresh))
-        except (ValueError, OSError) as error:  # SettingsError and BookError are ValueErrors: the old ones stay in force
-            log.error("reload_refused", why=str(error))
+        except (
+            ValueError,
+            OSError,
+        ) as error:  # SettingsError and BookError are ValueErrors: the old ones stay in force
+            log.error("reload_refused", why=str(error))  # noqa: TRY400 -- the words are complete, a traceback adds none
         else:
             log.info("reloaded")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,6 +21,7 @@ from relay.cli.flags import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from relay.config import Flags, Settings
@@ -76,7 +77,7 @@ async def _serve(config: Path | None, flags: Flags) -> None:
         return gathered(config, flags).settings()
 
     def ready(addresses: tuple[str, ...]) -> None:
-        _announce(settings, addresses, log_format)
+        _announce(settings, addresses)
 
     try:
         await serve(settings, reload, ready)
@@ -88,7 +89,7 @@ async def _serve(config: Path | None, flags: Flags) -> None:
         writer.stop()
 
 
-def _announce(settings: Settings, addresses: tuple[str, ...], log_format: str) -> None:
+def _announce(settings: Settings, addresses: tuple[str, ...]) -> None:
     """Say on standard error, and in the log if that is elsewhere, that the relay serves, and where."""
     import structlog
 
@@ -104,7 +105,7 @@ def _on_a_terminal(settings: Settings) -> bool:
     return settings.log.file is None and sys.stderr.isatty()
 
 
-def _loop_runner():
+def _loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     import asyncio
 
     try:

@@ -137,7 +137,7 @@ def _forms(
 ) -> tuple[str, ...]:
     # A bare `no` in YAML is false, and 5.10 is a number: neither is what the writer meant.
     listed = _listed(given.get(key, ()))
-    wrong = (item for item in listed if isinstance(item, bool) or not isinstance(item, (str, int)) or not fits(str(item)))
+    wrong = (item for item in listed if type(item) not in (str, int) or not fits(str(item)))  # bool is no word either
     mistakes += [Mistake(f"when.{key}", item, expected + ", in quotes") for item in wrong]
     return tuple(map(str, listed))
 

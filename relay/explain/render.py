@@ -138,7 +138,8 @@ def _ascii(text: str) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
+    joined = text.replace(" [ref ", " [ref\u00a0")  # a reference cut in two cannot be searched for
+    return [line.replace("\u00a0", " ") for line in textwrap.wrap(joined, _WIDTH, break_on_hyphens=False)]
 
 
 def _cut_octets(text: str, limit: int) -> str:

@@ -32,6 +32,7 @@ def clean(text: str) -> str:
     """One line of visible characters: every unsafe run and every run of blanks becomes one space."""
     if not (text.isascii() and text.isprintable()):
         text = _UNSAFE.sub(" ", text)
+        text = "".join(char if char.isprintable() else " " for char in text)  # code points that nobody has assigned
     return " ".join(text.split())
 
 

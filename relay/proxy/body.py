@@ -1,4 +1,4 @@
-"""The message itself on its way through: DATA to the final dot, or the chunks of BDAT; never more than a piece in memory."""
+"""The message on its way through: DATA to the final dot, or the chunks of BDAT; never more than a piece in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client's login, passed through to the upstream word for word (RFC 4954): the relay neither checks nor keeps secrets.
+"""A client's login, passed to the upstream word for word (RFC 4954): the relay neither checks nor keeps secrets.
 
 The connection that has carried a login belongs to this client alone, for all its mails, and ends with it.
 """
@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from relay.proxy.offer import login_possible
+from relay.proxy.replies import LOGIN_TAKEN
 from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.sasl import LoginObserver, well_formed
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 _MECHANISM = re.compile(rb"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
 _BOUND = (b"EXTERNAL", b"GSSAPI", b"GSS-SPNEGO")
-
-_ACCEPTED = Reply(Phase.AUTH, 235, (b"2.7.0 Authentication accepted",))
 
 
 class Login:
@@ -156,7 +155,7 @@ class Login:
         self._failures += 1
         if self._session.service.rules.explain_login_at_mail and reply.code != 421:
             self.refused = reply
-            self._session.answer(_ACCEPTED)
+            self._session.answer(LOGIN_TAKEN)
         else:
             self._session.answer(reply)
 

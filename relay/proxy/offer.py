@@ -1,4 +1,4 @@
-"""What the relay offers in its EHLO reply: what the upstream offers and the relay passes on, and what is the relay's own."""
+"""What the relay offers in its EHLO reply: what can be passed on of the upstream's, and what is its own."""
 
 from __future__ import annotations
 

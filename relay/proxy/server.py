@@ -1,27 +1,27 @@
 """One client's connection: octets in, lines and message data out of them, replies back, each wait with its end.
 
 It is an aiosmtpd server by class, but reads and writes for itself. The library's own loop takes a task, a stream and a
-write per reply for each client, reads messages line by line into memory, keeps its idle timer running while the upstream
-thinks, and answers what it does not foresee with a permanent 500 that names a Python class. Here everything happens in
-`data_received`; a task is made only where something must be awaited.
+write per reply for each client, reads messages line by line into memory, keeps its idle timer running while the
+upstream thinks, and answers what it does not foresee with a permanent 500 that names a Python class. Here everything
+happens in `data_received`; a task is made only where something must be awaited.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-import ssl
 from typing import TYPE_CHECKING, cast
 
-from aiosmtpd.proxy_protocol import get_proxy
 from aiosmtpd.smtp import SMTP
 
 from relay.deadlines import NEVER
 from relay.networks import within
+from relay.proxy.opening import read_proxy_header, shake_hands
 from relay.proxy.session import Session
 from relay.smtp import Fault, Phase
 
 if TYPE_CHECKING:
+    import asyncio
+    import ssl
     from collections.abc import Callable
 
     from relay.proxy.service import Listener, Service
@@ -75,9 +75,10 @@ class ClientConnection(SMTP):
         self.service.clients.add(self)
         self.service.deadlines.watch(self)
         if within(self.address, self.listener.proxies):
-            self._expect_proxy_header()
+            self.hold()
+            self.service.spawn(read_proxy_header(self), self.fail)
         else:
-            self._welcome()
+            self.welcome()
         self.proceed()
 
     def data_received(self, data: bytes) -> None:
@@ -130,7 +131,9 @@ class ClientConnection(SMTP):
         if self._sink is None:
             self._session.dismiss(Fault.IDLE, f"nothing was sent for {rules.client_idle:g} seconds")
         elif now - self._last_heard >= rules.client_data:
-            self._session.dismiss(Fault.TOO_SLOW, f"the message stopped for {rules.client_data:g} seconds", Phase.MESSAGE)
+            self._session.dismiss(
+                Fault.TOO_SLOW, f"the message stopped for {rules.client_data:g} seconds", Phase.MESSAGE
+            )
         elif self._window_octets and self._window_octets < rules.data_rate * (now - self._window_start):
             slow = f"the message came at less than {rules.data_rate} octets a second"
             self._session.dismiss(Fault.TOO_SLOW, slow, Phase.MESSAGE)
@@ -180,12 +183,38 @@ class ClientConnection(SMTP):
             self._open_window()
             self._settle()
 
+    def welcome(self) -> None:
+        """Count the client in, and greet it or turn it away."""
+        self._counted = self.address
+        fault = self.service.admit(self.address)
+        if fault is None and not self.listener.admits(self.address):
+            fault = Fault.NOT_ALLOWED
+        if fault is not None:
+            self._session.dismiss(fault, phase=Phase.CONNECT)
+        else:
+            self.write(
+                b"220 " + self.service.rules.hostname.encode("ascii", "replace") + b" ESMTP explaining-relay\r\n"
+            )
+
+    def encrypted_by(self, transport: asyncio.Transport) -> None:
+        """Go on over the encrypted transport, as if nothing had been said before (RFC 3207 section 4.2)."""
+        self.transport = transport
+        self.encrypted = True
+        self._session.restart()
+        self.go_on()
+        self.proceed()
+
+    def turn_away(self, fault: Fault, detail: str, phase: Phase) -> None:
+        """Refuse and close."""
+        self._session.dismiss(fault, detail, phase)
+        self.proceed()
+
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands (RFC 3207). What was read before is forgotten: it was not said under encryption."""
         self._buffer = b""
         self.hold()
         self._flush()
-        self.service.spawn(self._start_tls(context), self.fail)
+        self.service.spawn(shake_hands(self, context), self.fail)
 
     def fail(self) -> None:
         """A task that worked for this client has failed unforeseen (called while its exception is being handled)."""
@@ -290,60 +319,3 @@ class ClientConnection(SMTP):
     def _open_window(self) -> None:
         self._window_start = self._last_heard = self.loop.time()
         self._window_octets = 0
-
-    def _welcome(self) -> None:
-        self._counted = self.address
-        fault = self.service.admit(self.address)
-        if fault is None and not self.listener.admits(self.address):
-            fault = Fault.NOT_ALLOWED
-        if fault is not None:
-            self._session.dismiss(fault, phase=Phase.CONNECT)
-        else:
-            self.write(b"220 " + self.service.rules.hostname.encode("ascii", "replace") + b" ESMTP explaining-relay\r\n")
-
-    def _expect_proxy_header(self) -> None:
-        reader = asyncio.StreamReader(loop=self.loop)
-
-        def feed(octets: bytes) -> bytes:
-            reader.feed_data(octets)
-            return b""
-
-        self.take_octets(feed)
-        self.service.spawn(self._read_proxy_header(reader), self.fail)
-
-    async def _read_proxy_header(self, reader: asyncio.StreamReader) -> None:
-        try:
-            async with asyncio.timeout(self.service.rules.proxy_header):
-                header = await get_proxy(reader)
-        except TimeoutError:
-            header = None
-        if self.closing:
-            return
-        self.take_lines()
-        if header is None or not header.valid:
-            self._session.dismiss(Fault.NOT_SMTP, "no PROXY header came from a peer that must send one", Phase.CONNECT)
-        else:
-            if header.src_addr:  # none in a health check of the balancer itself (LOCAL, UNKNOWN)
-                self.address = str(header.src_addr)
-            reader.feed_eof()
-            self._buffer = await reader.read() + self._buffer
-            self._welcome()
-        self.proceed()
-
-    async def _start_tls(self, context: ssl.SSLContext) -> None:
-        plain = self.transport
-        if plain is None:
-            return
-        seconds = self.service.rules.client_tls
-        try:
-            encrypted = await self.loop.start_tls(plain, self, context, server_side=True, ssl_handshake_timeout=seconds)
-        except (OSError, ssl.SSLError):  # said to nobody: there is no connection left to say it on
-            encrypted = None
-        if encrypted is None or self.transport is None:
-            plain.abort()
-            return
-        self.transport = encrypted
-        self.encrypted = True
-        self._session.restart()
-        self.go_on()
-        self.proceed()

@@ -1,4 +1,4 @@
-"""What all conversations share: the settings that rule them, the way to the upstream, the book, the journal, the counts."""
+"""What all conversations share: the rules, the way to the upstream, the book, the journal, the counts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from relay.networks import Network, is_loopback, within
 from relay.explain.failure import Failure
 from relay.explain.render import render
+from relay.networks import Network, is_loopback, within
 from relay.record.journal import Occasion, Passed
 from relay.smtp import Fault, Reply
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from relay.proxy.transaction import Transaction
     from relay.record.journal import Journal
     from relay.upstream.pool import Pool
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -109,13 +110,13 @@ class Service:
             del self._addresses[address]
 
     def spawn(self, work: Coroutine[Any, Any, None], on_bug: Callable[[], None]) -> None:
-        """Run what must be awaited, holding on to it until it is done; `on_bug` runs while its exception is handled."""
+        """Run what must be awaited, and hold on to it; `on_bug` runs while its exception is handled."""
         task = asyncio.get_running_loop().create_task(_guarded(work, on_bug))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def explained(self, session: Session, reply: Reply, recipient: str | None) -> bytes:
-        """A refusal in words a person can act on, as it goes to the client; the journal keeps it under its reference."""
+        """A refusal in words a person can act on, for the client; the journal keeps it under its reference."""
         failure = self._failure(session, reply, recipient)
         explanation = self.teller.book.explain(failure)
         occasion = self._occasion(session, new_reference())
@@ -168,7 +169,7 @@ class Service:
 async def _guarded(work: Coroutine[Any, Any, None], on_bug: Callable[[], None]) -> None:
     try:
         await work
-    except Exception:  # whatever it is: the client that waits for this must not wait for ever
+    except Exception:  # noqa: BLE001 -- whatever it is, the client that waits for this must not wait for ever
         on_bug()
 
 

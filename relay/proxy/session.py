@@ -1,20 +1,22 @@
 """One client's conversation: what it may say when, what is answered here, and what is passed on.
 
-A handler says True when it has taken its command, and False when the command must wait until all that was asked before it
-is answered: so replies stay in order (RFC 2920) without a queue of them.
+A handler says True when it has taken its command, and False when the command must wait until all that was asked before
+it is answered: so replies stay in order (RFC 2920) without a queue of them.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from relay.proxy import replies
+from relay.proxy.admission import mail_refusal, recipient_fault
 from relay.proxy.body import skip_octets
 from relay.proxy.login import Login
 from relay.proxy.offer import ehlo_lines
 from relay.proxy.transaction import Transaction
 from relay.smtp import Fault, Phase, Reply, reply_for
-from relay.smtp.command import Path, parse_path
+from relay.smtp.command import parse_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,16 +27,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 5.0  # EHLO waits no longer for an upstream that does not answer; MAIL will say why
-
-_OK = Reply(None, 250, (b"2.0.0 OK",))
-_BYE = Reply(None, 221, (b"2.0.0 Bye",))
-_VRFY = Reply(None, 252, (b"2.0.0 Cannot verify the address here, but will pass on a message for it",))
-_HELP = Reply(
-    None,
-    214,
-    (b"2.0.0 This relay passes mail on and explains refusals. It serves:", b"2.0.0 EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"),
-)
-_READY_FOR_TLS = Reply(None, 220, (b"2.0.0 Ready to start TLS",))
 
 
 class Session:
@@ -74,10 +66,10 @@ class Session:
             return True
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
-        handler = _COMMANDS.get(verb, Session._unknown)
+        handler = self._COMMANDS.get(verb, Session._unknown)
         if len(line) > self.service.rules.command_line and verb != b"AUTH":
             handler = Session._overlong
-        if self.busy and handler not in _OVERLAPPING:
+        if self.busy and handler not in self._OVERLAPPING:
             return False
         if self.service.draining and self.transaction is None and verb != b"QUIT":
             return self.dismiss(Fault.SHUTTING_DOWN)
@@ -104,13 +96,15 @@ class Session:
 
     def client_gone(self) -> None:
         """The client is gone: nothing half-done may reach the upstream."""
-        self._end_transaction()
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            transaction.leave(vanished=True)
         self.login.end()
 
     def bug(self, phase: Phase | None = None) -> None:
         """An exception nobody foresaw: the log gets the traceback, the client a temporary failure."""
         _log.exception("a bug in the conversation with a client")
-        waiting = self.busy or phase is Phase.MESSAGE  # replies are owed, or octets are on their way: out of step for good
+        waiting = self.busy or phase is Phase.MESSAGE  # replies are owed, or octets on their way: out of step
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
             transaction.drop()
@@ -190,7 +184,7 @@ class Session:
             return self._error(Fault.NOT_IMPLEMENTED, "STARTTLS is not offered here", Phase.STARTTLS)
         if argument.strip():
             return self._error(Fault.SYNTAX, "STARTTLS takes no argument", Phase.STARTTLS)
-        self.client.write(_READY_FOR_TLS.wire())
+        self.client.write(replies.READY_FOR_TLS.wire())
         self.client.start_tls(context)
         return True
 
@@ -210,9 +204,7 @@ class Session:
             return self._error(Fault.BAD_SEQUENCE, detail, Phase.MAIL)
         if path is None:
             return self._error(Fault.SYNTAX, "MAIL FROM:<address> was expected", Phase.MAIL)
-        if not path.octets.isascii() and not path.utf8:
-            return self._error(Fault.UTF8_NOT_DECLARED, phase=Phase.MAIL)
-        refusal = self._not_served() or self._too_big(path)
+        refusal = mail_refusal(self, path)
         if refusal is not None:
             self.answer(refusal)
             return True
@@ -221,23 +213,6 @@ class Session:
         self.transaction = Transaction(self, path)
         self.transaction.begin()
         return True
-
-    def _not_served(self) -> Reply | None:
-        """The refusal of a client that may not send (yet): TLS or a login is missing, or its login was refused."""
-        listener = self.client.listener
-        if self.login.refused is not None:
-            return self.login.refused
-        if listener.tls_required and not self.client.encrypted:
-            return reply_for(Fault.TLS_REQUIRED, Phase.MAIL)
-        if not self.login.done and not listener.trusts(self.client.address):
-            return reply_for(Fault.LOGIN_REQUIRED, Phase.MAIL)
-        return None
-
-    def _too_big(self, path: Path) -> Reply | None:
-        limit, size = self.service.rules.message_size, path.declared_size
-        if limit is None or size is None or size <= limit:
-            return None
-        return reply_for(Fault.MESSAGE_TOO_BIG, Phase.MAIL, detail=f"the message has {size} octets, the limit is {limit}")
 
     def _rcpt(self, argument: bytes) -> bool:
         path = parse_path(argument, b"TO:")
@@ -248,7 +223,7 @@ class Session:
             if transaction is None:
                 return self._error(Fault.BAD_SEQUENCE, "RCPT comes after an accepted MAIL", Phase.RCPT)
             return self._error(Fault.SYNTAX, "RCPT TO:<address> was expected", Phase.RCPT)
-        fault = self._rcpt_fault(path, transaction)
+        fault = recipient_fault(transaction, path, self.service.rules.recipients)
         if fault is None:
             transaction.recipient(path)
         elif self.busy:
@@ -256,13 +231,6 @@ class Session:
         else:
             self.answer(reply_for(fault, Phase.RCPT), path.address)
         return True
-
-    def _rcpt_fault(self, path: Path, transaction: Transaction) -> Fault | None:
-        if transaction.named >= self.service.rules.recipients:
-            return Fault.TOO_MANY_RECIPIENTS
-        if not path.octets.isascii() and not transaction.sender.utf8:
-            return Fault.UTF8_NOT_DECLARED
-        return None
 
     def _data(self, argument: bytes) -> bool:
         transaction = self.transaction
@@ -295,27 +263,28 @@ class Session:
         if self.transaction is not None and self.transaction.reset():
             return True
         self._end_transaction()
-        self.answer(_OK)
+        self.answer(replies.OK)
         return True
 
     def _noop(self, argument: bytes) -> bool:
         del argument
-        self.answer(_OK)
+        self.answer(replies.OK)
         return True
 
     def _vrfy(self, argument: bytes) -> bool:
         del argument
-        self.answer(_VRFY)
+        self.answer(replies.CANNOT_VERIFY)
         return True
 
     def _help(self, argument: bytes) -> bool:
         del argument
-        self.answer(_HELP)
+        self.answer(replies.HELP)
         return True
 
     def _quit(self, argument: bytes) -> bool:
         del argument
-        self.answer(_BYE)
+        self._end_transaction()
+        self.answer(replies.BYE)
         self.client.close()
         return True
 
@@ -332,23 +301,23 @@ class Session:
         del argument
         return self._error(Fault.LINE_TOO_LONG)
 
+    _COMMANDS: ClassVar[dict[bytes, Callable[[Session, bytes], bool]]] = {
+        b"EHLO": _ehlo,
+        b"HELO": _helo,
+        b"STARTTLS": _starttls,
+        b"AUTH": _auth,
+        b"MAIL": _mail,
+        b"RCPT": _rcpt,
+        b"DATA": _data,
+        b"BDAT": _bdat,
+        b"RSET": _rset,
+        b"NOOP": _noop,
+        b"VRFY": _vrfy,
+        b"HELP": _help,
+        b"QUIT": _quit,
+        **dict.fromkeys((b"EXPN", b"ETRN", b"TURN", b"ATRN", b"SEND", b"SOML", b"SAML"), _not_implemented),
+        **dict.fromkeys((b"XCLIENT", b"XFORWARD", b"BURL"), _not_implemented),
+    }
 
-_COMMANDS: dict[bytes, Callable[[Session, bytes], bool]] = {
-    b"EHLO": Session._ehlo,
-    b"HELO": Session._helo,
-    b"STARTTLS": Session._starttls,
-    b"AUTH": Session._auth,
-    b"MAIL": Session._mail,
-    b"RCPT": Session._rcpt,
-    b"DATA": Session._data,
-    b"BDAT": Session._bdat,
-    b"RSET": Session._rset,
-    b"NOOP": Session._noop,
-    b"VRFY": Session._vrfy,
-    b"HELP": Session._help,
-    b"QUIT": Session._quit,
-    **dict.fromkeys((b"EXPN", b"ETRN", b"TURN", b"ATRN", b"SEND", b"SOML", b"SAML", b"XCLIENT", b"XFORWARD", b"BURL"), Session._not_implemented),
-}
-
-# May be passed on while earlier commands are still unanswered (RFC 2920 section 3.1).
-_OVERLAPPING = (Session._rcpt, Session._data)
+    # May be passed on while earlier commands are still unanswered (RFC 2920 section 3.1).
+    _OVERLAPPING = (_rcpt, _data)

@@ -39,6 +39,7 @@ class Transaction:
         self._opening = False
         self._over = False
         self._dirty = False  # the upstream remembers a MAIL: RSET before anybody else's
+        self._refused = False  # the whole mail was: the next one of anybody gets a connection of better standing
         self._broken = (Fault.DISCONNECTED, "")
 
     @property
@@ -89,9 +90,10 @@ class Transaction:
         self.client.hold()
         return True
 
-    def leave(self) -> None:
-        """The client gives this mail up, or is gone: what is under way is awaited, nothing more is sent."""
+    def leave(self, *, vanished: bool = False) -> None:
+        """The client gives this mail up, or has vanished: what is under way is awaited, nothing more is sent."""
         self._over = True
+        self._refused = self._refused or vanished
         if self.body is not None and not self.body.complete:
             self.drop()
         elif self.connection is not None and not self.connection.asked:
@@ -140,12 +142,13 @@ class Transaction:
         self.body = None
         self._dirty = False
         self._over = True
+        self._refused = not reply.ok
         if reply.ok:
             self.service.passed(self.session, self, reply)
         self.answered(reply)
 
     def answered(self, reply: Reply, recipient: str | None = None) -> None:
-        """The client hears a reply, and what follows from it follows: the next command, or the end of the transaction."""
+        """The client hears a reply; then comes what follows from it: the next command, or the end of this mail."""
         self.session.answer(reply, recipient)
         if reply.code == 421:
             self.lose(Fault.DISCONNECTED)
@@ -213,7 +216,7 @@ class Transaction:
             if self.connection is not None:
                 self.connection.messages += 1
         else:
-            self._over = True
+            self._over = self._refused = True
         self.answered(reply)
 
     def _rcpt_answered(self, address: str, reply: Reply) -> None:
@@ -244,7 +247,9 @@ class Transaction:
             return
         connection.owner = None
         keep = self.session.login.keep if connection.private else self.service.pool.give_back
-        if self._dirty:
+        if self._refused and not connection.private:
+            connection.quit()
+        elif self._dirty:
             connection.send(b"RSET", Phase.MAIL, lambda reply: keep(connection) if reply.ok else connection.abort())
             connection.flush()
         else:

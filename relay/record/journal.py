@@ -110,5 +110,3 @@ def _masked(address: str | None) -> str | None:
         return address
     _, at, domain = address.rpartition("@")
     return f"***{at}{domain}" if at else "***"
-
-

@@ -8,14 +8,14 @@ import sys
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
+    from pathlib import Path
 
 _QUEUED_EVENTS = 20_000  # beyond it events are dropped and counted: a full disk must not cost memory, nor a mail
 _STOP_SECONDS = 5.0
@@ -68,8 +68,9 @@ class LogWriter:
             self._out.close()
             self._out = self._open()
         if self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            self._out.write(self._render(_stamped({"event": "log_events_dropped", "level": "error", "count": dropped})) + "\n")
+            event_of_loss = _stamped({"event": "log_events_dropped", "level": "error", "count": self._dropped})
+            self._dropped = 0
+            self._out.write(self._render(event_of_loss) + "\n")
         self._out.write(self._render(event) + "\n")
         if self._queue.empty():
             self._out.flush()
@@ -84,8 +85,8 @@ def start_log(*, style: str, file: Path | None, level: str) -> LogWriter:
     writer = LogWriter(_json if style == "json" else _console(file), file)
     threshold = logging.getLevelNamesMapping()[level.upper()]
 
-    def hand_over(_: Any, __: str, event: Event) -> Event:
-        writer.put(event)
+    def hand_over(_: Any, __: str, event: MutableMapping[str, Any]) -> Event:
+        writer.put(dict(event))
         raise structlog.DropEvent
 
     structlog.configure(
@@ -115,9 +116,8 @@ class _Bridge(logging.Handler):
         self._writer.put(_stamped(event))
 
 
-def _leveled(_: Any, method: str, event: Event) -> Event:
-    event["level"] = method
-    return _stamped(event)
+def _leveled(_: Any, method: str, event: MutableMapping[str, Any]) -> Event:
+    return _stamped({**event, "level": method})
 
 
 def _stamped(event: Event) -> Event:

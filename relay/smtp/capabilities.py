@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 # Passed on with the upstream's own value: the relay hands these parameters through byte for byte.
 _PASSED = (
-    b"8BITMIME", b"SMTPUTF8", b"DSN", b"ENHANCEDSTATUSCODES", b"CHUNKING", b"DELIVERBY", b"FUTURERELEASE",
-    b"MT-PRIORITY", b"LIMITS",
+    b"8BITMIME", b"SMTPUTF8", b"DSN", b"ENHANCEDSTATUSCODES", b"CHUNKING", b"DELIVERBY",
+    b"FUTURERELEASE", b"MT-PRIORITY", b"LIMITS",
 )  # fmt: skip
 # Exchanges that mean the same through a relay. Those bound to the TLS channel (-PLUS, EXTERNAL) or to a service name
 # (GSSAPI) would speak of the wrong connection.
 _MECHANISMS = (
-    b"PLAIN", b"LOGIN", b"CRAM-MD5", b"XOAUTH2", b"OAUTHBEARER", b"SCRAM-SHA-1", b"SCRAM-SHA-256", b"DIGEST-MD5", b"NTLM",
+    b"PLAIN", b"LOGIN", b"CRAM-MD5", b"XOAUTH2", b"OAUTHBEARER", b"SCRAM-SHA-1", b"SCRAM-SHA-256",
+    b"DIGEST-MD5", b"NTLM",
 )  # fmt: skip
 
 
@@ -24,7 +25,7 @@ class Capabilities:
 
     @classmethod
     def of_ehlo(cls, lines: tuple[bytes, ...]) -> Capabilities:
-        """Read the lines of a good EHLO reply; the first one names the server. `AUTH=` is an old spelling of `AUTH `."""
+        """Read the lines of a good EHLO reply; the first names the server. `AUTH=` is an old spelling of `AUTH `."""
         keywords: dict[bytes, bytes] = {}
         for line in lines[1:]:
             keyword, _, value = line.strip().replace(b"=", b" ", 1).partition(b" ")

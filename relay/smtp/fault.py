@@ -80,8 +80,9 @@ def _ours(code: int, status: str, text: str) -> _Wording:
     return _Wording(code, status, text, ours=True)
 
 
-# 5xx only where the client's own syntax, size or policy is at fault; the network's faults and ours are 451, or 421 where
-# the relay closes the connection after it. The text is what was seen, for the log and for the last line of the explanation.
+# 5xx only where the client's own syntax, size or policy is at fault; the network's faults and ours are 451, or 421
+# where the relay closes the connection after it. The text is what was seen: for the log, and for the last line of the
+# explanation.
 _WORDING: dict[Fault, _Wording] = {
     Fault.DNS: _Wording(451, "4.4.4", "the name {upstream} does not exist in DNS"),
     Fault.DNS_TEMPORARY: _Wording(451, "4.4.3", "no name server could be asked for {upstream}"),
@@ -100,7 +101,7 @@ _WORDING: dict[Fault, _Wording] = {
     Fault.CERTIFICATE: _Wording(451, "4.7.5", "the certificate of {upstream} was refused"),
     Fault.AUTH_NO_MECHANISM: _Wording(451, "4.7.4", "{upstream} offers no login mechanism that the relay can use"),
     Fault.GARBLED: _Wording(451, "4.5.0", "{upstream} did not answer as a mail server does"),
-    Fault.OUTCOME_UNKNOWN: _Wording(451, "4.4.2", "the connection to {upstream} was lost before its verdict on the message"),
+    Fault.OUTCOME_UNKNOWN: _Wording(451, "4.4.2", "the connection to {upstream} was lost before its verdict"),
     Fault.BUG: _Wording(451, "4.3.0", "an error inside the relay; its log holds the details"),
     Fault.TOO_MANY_CONNECTIONS: _ours(421, "4.3.2", "too many connections to this relay"),
     Fault.TOO_MANY_CONNECTIONS_ADDRESS: _ours(421, "4.7.0", "too many connections from this address"),

@@ -21,7 +21,7 @@ _LINE_END = re.compile(rb"\r\n|[\r\n](\.?)")
 
 
 class NewlineGuard:
-    """Watches octets go by for a CR or LF that stands alone and for NUL; a CRLF may be cut by the border of two pieces."""
+    """Watches octets go by for NUL and for a CR or LF that stands alone; two pieces may share a CRLF."""
 
     __slots__ = ("_decoder", "fault")
 
@@ -34,7 +34,7 @@ class NewlineGuard:
         if b"\0" in data:
             self.fault = Fault.NUL
         # One pass in C, far faster than a regular expression.
-        self._decoder.decode(str(data, "latin-1"), final)  # type: ignore[arg-type]  # without a decoder it takes str
+        self._decoder.decode(str(data, "latin-1"), final)
         if self._decoder.newlines not in _CLEAN and self.fault is None:
             self.fault = Fault.BARE_NEWLINE
         return self.fault
@@ -44,7 +44,8 @@ class MessageScanner:
     """One message on its way through: feed it what the client sends, pass on what it returns.
 
     `ended` tells that the final dot was seen, `rest` holds what came behind it (the next command of a pipelining
-    client), `fault` why the message must not be delivered, `size` its octets so far, dot-stuffing included.
+    client), `fault` why the message must not be delivered, `size` its octets so far, without dot-stuffing and the
+    final dot (RFC 1870 section 5).
     Memory: at most one octet is held back from piece to piece.
     """
 
@@ -67,6 +68,7 @@ class MessageScanner:
             data = self._held + data
             self._held = b""
         end = self._find_end(data)
+        tail = self._tail
         if end >= 0:
             self.rest = data[end:]
             data = data[:end]
@@ -76,7 +78,9 @@ class MessageScanner:
                 self._held = b"\r"
                 data = data[:-1]
             self._tail = data[-4:] if len(data) > 3 else (self._tail + data)[-4:]
-        self.size += len(data)
+        self.size += (
+            len(data) - _leading_dots(tail, data) - (2 if self.ended else 0)
+        )  # 2: the CRLF behind the final dot
         return self._scan(data)
 
     def _find_end(self, data: bytes) -> int:
@@ -103,6 +107,13 @@ class MessageScanner:
         if found is Fault.NUL:
             self.fault = found
         return b"" if self.fault else _LINE_END.sub(_crlf, data) if found else data
+
+
+def _leading_dots(tail: bytes, data: bytes) -> int:
+    """How many lines begin with a dot in `data`; each such dot is transparency, or the end (RFC 5321 section 4.5.2)."""
+    if b"." not in data:
+        return 0
+    return data.count(b"\r\n.") + (data.startswith(b".") and tail.endswith(b"\r\n"))
 
 
 def _crlf(found: re.Match[bytes]) -> bytes:

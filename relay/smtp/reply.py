@@ -57,7 +57,7 @@ class Reply:
         return self.code >= 500
 
     def wire(self) -> bytes:
-        """The reply as it goes to a client: unchanged, unless its octets may not stand in a reply (RFC 5321 4.5.3.1.5)."""
+        """The reply for a client: unchanged, unless its octets may not stand in a reply (RFC 5321 4.5.3.1.5)."""
         lines = self.lines if all(map(_sound, self.lines)) else tuple(_mended(line, self.code) for line in self.lines)
         if len(lines) == 1:
             return b"%d %s\r\n" % (self.code, lines[0])
@@ -68,7 +68,7 @@ class Reply:
     def status(self) -> str | None:
         """The enhanced status code, such as "5.1.1" (RFC 3463, RFC 2034), or None where the reply has none.
 
-        A status of another class than the basic code (`550 2.1.5 ...`) contradicts RFC 2034 section 4 and counts as text.
+        A status of another class than the basic code (`550 2.1.5 ...`) contradicts RFC 2034 section 4: it is text.
         """
         for line in self.lines:
             found = _STATUS.match(line)

@@ -77,6 +77,7 @@ class Connection(SMTPProtocol):
         self.private = False  # carries one client's own login: never shared
         self.streaming = False  # between 354 and the final dot
         self.messages = 0  # transactions this connection has carried
+        self.refusals = 0  # what it was refused: servers slow down and cut off who collects them
         self.heard = False  # a reply came since the owner took it
         self.on_gone: Callable[[Connection], None] = _nothing
         self.greeting: asyncio.Future[Reply] = loop.create_future()
@@ -88,7 +89,7 @@ class Connection(SMTPProtocol):
     # -- asking
 
     def send(self, line: bytes, phase: Phase, answer: Answer, classes: tuple[int, ...] | None = None) -> None:
-        """Queue a command (without CRLF); `flush` writes all that is queued at once. `answer` gets the reply, always."""
+        """Queue a command (without CRLF) until `flush`. `answer` gets exactly one reply, if only a Fault's."""
         if self.dead:
             answer(reply_for(Fault.DISCONNECTED, phase, self.server.name))
             return
@@ -129,8 +130,8 @@ class Connection(SMTPProtocol):
     def finish(self, octets: bytes, answer: Answer, *, postponed: int = 0) -> None:
         """Pass on the last piece, final dot included, and await the verdict.
 
-        A reply that lies unread now was said before the dot: it must be heard first, or an early `250` would be taken for
-        the verdict. So the dot waits for the next round of the loop while there is something to read.
+        A reply that lies unread now was said before the dot: it must be heard first, or an early `250` would be taken
+        for the verdict. So the dot waits for the next round of the loop while there is something to read.
         """
         if self.dead:
             answer(reply_for(Fault.DISCONNECTED, Phase.MESSAGE, self.server.name))
@@ -213,7 +214,7 @@ class Connection(SMTPProtocol):
                     break
         except GarbledError as error:
             self.abort(self._garbled_fault(data), f"{self.server.name} sent {error}")
-        except Exception:  # a bug of ours in whoever heard the reply: nothing on this connection can be trusted any more
+        except Exception:  # noqa: BLE001 -- a bug of ours in whoever heard it: this connection is out of step
             _log.exception("a bug while a reply of %s was worked on", self.server.name)
             self.abort(Fault.BUG)
         if owner is not None:
@@ -257,6 +258,8 @@ class Connection(SMTPProtocol):
         self.heard = True
         if code == 354:
             self.streaming = True
+        elif code >= 400:
+            self.refusals += 1
         expected.answer(Reply(expected.phase, code, lines))
 
     def _hear_unasked(self, code: int, lines: tuple[bytes, ...]) -> None:
@@ -266,7 +269,9 @@ class Connection(SMTPProtocol):
             owner.upstream_early(Reply(Phase.MESSAGE, code, lines))
             return
         if self.owner is not None and code == 421:  # RFC 5321 section 3.8: a server may say so at any time, and close
-            self.abort(Fault.DISCONNECTED, f"{self.server.name} closed: 421 {b' '.join(lines).decode('utf-8', 'replace')}")
+            self.abort(
+                Fault.DISCONNECTED, f"{self.server.name} closed: 421 {b' '.join(lines).decode('utf-8', 'replace')}"
+            )
             return
         raise GarbledError(f"{code} that nobody asked for")
 

@@ -88,7 +88,10 @@ async def encrypt(connection: Connection, phase: Phase) -> Reply | None:
             server_hostname=server.tls_name or server.host,
             ssl_handshake_timeout=server.waits.tls,
         )
-    except (OSError, ssl.SSLError) as error:  # asyncio reports a handshake that takes too long as ConnectionAbortedError
+    except (
+        OSError,
+        ssl.SSLError,
+    ) as error:  # asyncio reports a handshake that takes too long as ConnectionAbortedError
         connection.abort()
         return _failed(tls_fault(error), phase, server, error)
     if transport is None:  # the peer left in the middle of the handshake
@@ -139,13 +142,17 @@ async def _start_tls(connection: Connection) -> Reply | None:
         return reply
     if not connection.usable():  # octets behind the 220 were not said under encryption (RFC 3207 section 6)
         connection.abort()
-        return reply_for(Fault.GARBLED, Phase.STARTTLS, server.name, f"{server.name} sent octets before the TLS handshake")
+        return reply_for(
+            Fault.GARBLED, Phase.STARTTLS, server.name, f"{server.name} sent octets before the TLS handshake"
+        )
     return await encrypt(connection, Phase.STARTTLS) or await _say_ehlo(connection)
 
 
 def _address_literal(connection: Connection) -> str:
     """Our own address in brackets: the name of a host that has no name (RFC 5321 section 4.1.3)."""
-    address = str(connection.transport.get_extra_info("sockname")[0]) if connection.transport is not None else "127.0.0.1"
+    address = (
+        str(connection.transport.get_extra_info("sockname")[0]) if connection.transport is not None else "127.0.0.1"
+    )
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 

@@ -12,12 +12,12 @@ from aiosmtplib.errors import SMTPAuthenticationError
 
 from relay.networks import is_loopback
 from relay.smtp import Fault, Phase, Reply, reply_for
-from relay.upstream.server import Login
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay.upstream.connection import Connection
+    from relay.upstream.server import Login
 
 _PREFERRED = (b"PLAIN", b"LOGIN", b"CRAM-MD5")
 _PREFERRED_IN_CLEAR = (b"CRAM-MD5", b"PLAIN", b"LOGIN")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from relay.upstream.server import Server
 
 
+_MAX_REFUSALS = 5  # Postfix begins to slow a session down at 10 (smtpd_soft_error_limit)
+
+
 class Keeping(NamedTuple):
     """How many idle connections are kept, for how many seconds each, and how many messages one may carry."""
 
@@ -74,8 +77,9 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         """Keep the connection for the next transaction, or take leave of it."""
         connection.owner = None
-        full = len(self._idle) >= self._keeping.idle or connection.messages >= self._keeping.messages
-        if full or self._closed or connection.private:
+        full = len(self._idle) >= self._keeping.idle
+        worn = connection.messages >= self._keeping.messages or connection.refusals >= _MAX_REFUSALS
+        if full or worn or self._closed or connection.private:
             connection.quit()
         elif not connection.dead:
             connection.deadline = asyncio.get_running_loop().time() + self._keeping.idle_seconds

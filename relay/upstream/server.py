@@ -1,4 +1,4 @@
-"""The server behind us, as the operator named it: where it is, how it is secured, who we are to it, how long we wait."""
+"""The server behind us, as the operator named it: where it is, how it is secured, how long we wait for it."""
 
 from __future__ import annotations
 

@@ -15,8 +15,30 @@ from relay.smtp import Fault, Phase, Reply, reply_for
 BOOK = Book.read(shipped_chapters())
 EXAMPLES = int(os.environ.get("RENDER_EXAMPLES", "600"))  # a full run takes 10,000
 
-WORDS = st.sampled_from([
-])  # fmt: skip
+WORDS = st.sampled_from(
+    [
+        b"550",
+        b"250 ok",
+        b"5.1.1",
+        b"2.0.0",
+        b"User unknown",
+        b"<bob@b.test>:",
+        b"\x1b[31m",
+        b"\x00",
+        b"\x07\x08\x7f",
+        b"\r\n250 2.0.0 Ok\r\n",
+        b"\n",
+        b"\x85\xa0\xff",
+        "Empfänger „Müller“".encode(),
+        "\u202e\u200b\u2066\ufeff\u2028".encode(),
+        "日本語".encode(),
+        b"{recipient} {0} %s",
+        b"[ref 000000]",
+        b'"quoted"',
+        b"mailbox full, over quota",
+        b"x" * 600,
+    ]
+)
 LINE_OF_REPLY = st.one_of(st.binary(max_size=200), st.lists(WORDS, max_size=8).map(b" ".join), st.just(b"y" * 10_000))
 REPLIES = st.builds(
     Reply,

@@ -1,0 +1,67 @@
+"""Before the words of SMTP, and between them: the PROXY header of a load balancer, and the TLS handshake."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING
+
+from aiosmtpd.proxy_protocol import get_proxy
+
+from relay.smtp import Fault, Phase
+
+if TYPE_CHECKING:
+    from aiosmtpd.proxy_protocol import ProxyData
+
+    from relay.proxy.server import ClientConnection
+
+
+async def read_proxy_header(client: ClientConnection) -> None:
+    """Learn from a trusted peer who the client really is (PROXY protocol, versions 1 and 2), then greet it."""
+    reader = asyncio.StreamReader()
+
+    def feed(octets: bytes) -> bytes:
+        reader.feed_data(octets)
+        return b""
+
+    client.take_octets(feed)
+    header = await _header(reader, client.service.rules.proxy_header)
+    client.take_lines()
+    client.go_on()
+    if client.closing:
+        return
+    if header is None or not header.valid:
+        what = "no PROXY header came from a peer that must send one"
+        client.turn_away(Fault.NOT_SMTP, what, Phase.CONNECT)
+        return
+    if header.src_addr:  # there is none in a health check of the balancer itself (LOCAL, UNKNOWN)
+        client.address = str(header.src_addr)
+    client.welcome()
+    reader.feed_eof()
+    client.data_received(await reader.read())  # what the client has said behind the header
+
+
+async def _header(reader: asyncio.StreamReader, seconds: float) -> ProxyData | None:
+    try:
+        async with asyncio.timeout(seconds):
+            return await get_proxy(reader)
+    except TimeoutError:
+        return None
+
+
+async def shake_hands(client: ClientConnection, context: ssl.SSLContext) -> None:
+    """Encrypt the connection to the client; where that fails nothing can be said to it any more."""
+    plain = client.transport
+    if plain is None:
+        return
+    seconds = client.service.rules.client_tls
+    try:
+        encrypted = await asyncio.get_running_loop().start_tls(
+            plain, client, context, server_side=True, ssl_handshake_timeout=seconds
+        )
+    except (OSError, ssl.SSLError):
+        encrypted = None
+    if encrypted is None or client.transport is None:
+        plain.abort()
+    else:
+        client.encrypted_by(encrypted)
