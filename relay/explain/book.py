@@ -110,10 +110,11 @@ class Book:
         moment = Moment(reply.phase, reply.code, reply.status or _status_in_words(reply.code, text), reply.fault)
         found = set(matched)
         worded = {index for number in matched for index in self._pages_of[number]}
-        worded = {index for index in worded if possible(self._asked[index].when, moment)}
         for index in sorted(worded.union(self._wordless(moment))):
-            if found.isdisjoint(self._not_text[index]) and (
-                not self._circumstances[index] or self._holds(index, failure, text)
+            if (
+                found.isdisjoint(self._not_text[index])
+                and (not self._text[index] or possible(self._asked[index].when, moment))
+                and (not self._circumstances[index] or self._holds(index, failure, text))
             ):
                 return index
         return len(self._asked) - 1

@@ -7,6 +7,7 @@ is remembered; patterns are matched all at once by `relay.explain.patterns`; the
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from relay.smtp import Fault, Phase
@@ -83,6 +84,7 @@ def _code_fits(when: When, moment: Moment) -> bool:
     return moment.code == 0 or moment.code >= 400 or not (when.text or when.status)
 
 
+@lru_cache(8_192)
 def _digits_fit(form: str, digits: str | None) -> bool:
     """Compare "5xx" with "550", "5.7.x" with "5.7.133", part by part."""
     if digits is None:
