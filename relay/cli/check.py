@@ -92,10 +92,17 @@ def _pages(settings: "Settings") -> int:
 
 async def _probe(settings: "Settings") -> bool:
     """Print each step towards the upstream as it is taken; whether all of them succeeded."""
-    from relay.upstream.probe import probe  # type: ignore[import-not-found, unused-ignore]
+    from relay.app import read_book, server_of
+    from relay.explain import Failure
+    from relay.upstream.probe import probe
 
-    fine = True
-    async for step in probe(settings):
+    server = server_of(settings)
+    async for step in probe(server):
         typer.echo(f"{'ok  ' if step.ok else 'FAIL'} {step.name}: {step.text}")
-        fine = fine and step.ok
-    return fine
+        if step.refusal is not None:
+            told = read_book(settings).explain(
+                Failure(step.refusal, upstream=server.host, login=server.login is not None)
+            )
+            typer.echo("\n".join(("", told.title, told.meaning, told.advice)))
+            return False
+    return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
 from relay.config.url import Security
@@ -19,8 +20,12 @@ from relay.upstream.faults import connect_fault, seen, tls_fault
 from relay.upstream.login import log_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from relay.deadlines import Deadlines
     from relay.upstream.server import Server
+
+Step = Callable[[Connection], Awaitable[Reply | None]]
 
 _SUBMISSIONS_PORT = 465  # TLS from the first octet (RFC 8314): silence there means the server waits for our handshake
 
@@ -102,13 +107,23 @@ async def encrypt(connection: Connection, phase: Phase) -> Reply | None:
 
 
 async def introduce(connection: Connection) -> Reply | None:
-    """Greeting, EHLO, STARTTLS, the relay's own login; None when all is well, else the reply that ends it."""
-    refusal = await _greeted(connection) or await _say_ehlo(connection)
-    if refusal is None and connection.server.security is Security.STARTTLS:
-        refusal = await _start_tls(connection)
-    if refusal is None and connection.server.login is not None:
-        refusal = await log_in(connection, connection.server.login)
-    return refusal
+    """Take every step after connecting; None when all went well, else the reply that ends it."""
+    for _, step in steps(connection.server):
+        refusal = await step(connection)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def steps(server: Server) -> Iterator[tuple[str, Step]]:
+    """What is to be done on a new connection before it takes mail, each step with its name for people."""
+    yield "greeting", _greeted
+    yield "EHLO", _say_ehlo
+    if server.security is Security.STARTTLS:
+        yield "STARTTLS", _start_tls
+    login = server.login
+    if login is not None:
+        yield "login", lambda connection: log_in(connection, login)
 
 
 async def _greeted(connection: Connection) -> Reply | None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import sys
+import asyncio
+import socket
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from queue import Queue
+from threading import Thread
+from typing import TYPE_CHECKING
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from relay.cli.check import check
+from relay.practice import start
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Iterator
 
     from click.testing import Result
 
@@ -102,16 +105,51 @@ def test_without_a_file_it_names_the_manual(folder: Path):
     assert "listen:" in manual.read_text()
 
 
-@pytest.mark.parametrize(("ok", "status"), [(True, 0), (False, 2)])
-def test_probe_prints_each_step(monkeypatch: pytest.MonkeyPatch, ok: bool, status: int):
-    async def probe(settings: Any) -> AsyncIterator[Any]:
-        yield SimpleNamespace(name="connect", ok=True, text=settings.upstream.server.place)
-        yield SimpleNamespace(name="greeting", ok=ok, text="what it said")
+@pytest.fixture
+def practice_port() -> Iterator[int]:
+    """A practice upstream in a thread of its own: `relay check` runs a loop itself."""
+    started: Queue[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Queue()
 
-    module = ModuleType("relay.upstream.probe")
-    module.probe = probe  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "relay.upstream.probe", module)
-    result = run("--upstream", "smtp://localhost", "--probe")
-    assert result.exit_code == status
-    words = "ok  " if ok else "FAIL"
-    assert result.stdout.splitlines()[-2:] == ["ok   connect: localhost:587", f"{words} greeting: what it said"]
+    async def serve() -> None:
+        server, stop = await start(), asyncio.Event()
+        started.put((server.address[1], asyncio.get_running_loop(), stop))
+        await stop.wait()
+        await server.close()
+
+    thread = Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    port, loop, stop = started.get(timeout=10)
+    yield port
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+
+
+def test_probe_walks_to_the_upstream_and_tells_of_each_step(practice_port: int):
+    url = f"smtp://anna:secret@localhost:{practice_port}"
+    result = run("--upstream", url, "--probe", "--set", "upstream.login_mechanism=plain")
+    steps = result.stdout.splitlines()[-5:]
+    assert [line.split(":")[0] for line in steps] == [
+        "ok   connect",
+        "ok   greeting",
+        "ok   EHLO",
+        "ok   STARTTLS",
+        "ok   login",
+    ]
+    assert "SIZE 26214400" in steps[2] and "plain is accepted on this machine" in steps[3]
+    assert result.exit_code == 0 and "secret" not in result.output
+
+
+def test_probe_explains_a_refused_login(practice_port: int):
+    url = f"smtp://login-wrong-password:secret@localhost:{practice_port}"
+    result = run("--upstream", url, "--probe")
+    assert result.exit_code == 2
+    assert "FAIL login: " in result.stdout and "password" in result.stdout.splitlines()[-3].lower()
+    assert "secret" not in result.output
+
+
+def test_probe_explains_that_nothing_listens():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    result = run("--upstream", f"smtp+plain://127.0.0.1:{port}", "--probe")
+    assert result.exit_code == 2
+    assert f"FAIL connect: 127.0.0.1:{port} refused the connection" in result.stdout
