@@ -59,6 +59,7 @@ class Relay:
         except OSError:
             await self._close_servers()
             raise
+        self._pool.warm_up()
         return tuple(_name(*sock.getsockname()[:2]) for server in self._servers for sock in server.sockets)
 
     def renew(self, settings: Settings, book: Book) -> None:
@@ -69,6 +70,7 @@ class Relay:
         self.service.teller = teller_of(settings, book)
         self.service.journal = Journal(mask_addresses=settings.log.mask_addresses)
         self.settings = settings
+        self._pool.warm_up()
         old.close()
 
     async def stop(self) -> None:
@@ -95,7 +97,6 @@ class Relay:
             ssl=listener.tls if listener.implicit_tls else None,
             ssl_handshake_timeout=self.settings.timeouts.client_tls if listener.implicit_tls else None,
             backlog=_BACKLOG,
-            reuse_port=self.settings.workers > 1 or None,
         )
 
     async def _close_servers(self) -> None:
@@ -172,7 +173,7 @@ def server_of(settings: Settings) -> Server:
 def keeping_of(settings: Settings) -> Keeping:
     """How idle upstream connections are kept."""
     pool = settings.upstream.pool
-    return Keeping(pool.idle, pool.idle_seconds, pool.messages_per_connection)
+    return Keeping(pool.idle, pool.idle_seconds, pool.messages_per_connection, pool.warm)
 
 
 def rules_of(settings: Settings) -> Rules:

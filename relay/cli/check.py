@@ -103,6 +103,6 @@ async def _probe(settings: "Settings") -> bool:
             told = read_book(settings).explain(
                 Failure(step.refusal, upstream=server.host, login=server.login is not None)
             )
-            typer.echo("\n".join(("", told.title, told.meaning, told.advice)))
+            typer.echo(f"\n{told.title}\n{told.meaning}\n{told.advice}")
             return False
     return True

@@ -1,6 +1,5 @@
 """All that the operator may choose, as one frozen value; `config/relay.yaml` is its manual."""
 
-import os
 import socket
 from collections.abc import Iterator
 from enum import StrEnum
@@ -90,12 +89,9 @@ def _retry_mode(value: Any) -> RetryMode:
 
 
 def _workers(value: Any) -> int:
-    if value == "auto":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    words = str(value)
-    if not words.isdecimal() or not 1 <= int(words) <= 256:
-        raise expected("a whole number from 1 to 256, or auto for one per processor")
-    return int(words)
+    if str(value) not in ("1", "auto"):
+        raise expected("1 or auto, which is 1 in this version", "the work is not shared among processes yet")
+    return 1
 
 
 class Limits(Section):

@@ -45,7 +45,8 @@ class Login:
             return Fault.BAD_SEQUENCE
         if login_possible(session):
             return None
-        return Fault.AUTH_UNAVAILABLE if session.service.pool.server.login is not None else Fault.TLS_REQUIRED
+        server = session.service.pool.server
+        return Fault.TLS_REQUIRED if server.login is None and server.protects_logins else Fault.AUTH_UNAVAILABLE
 
     def begin(self, argument: bytes) -> None:
         """AUTH mechanism [initial-response]."""

@@ -32,9 +32,10 @@ def ehlo_lines(session: Session, offered: Capabilities | None) -> bytes:
 
 
 def login_possible(session: Session) -> bool:
-    """Whether a login may be passed through: not where the relay has its own, and in clear only on this machine."""
+    """Whether a login may be passed through: not where the relay has its own, nor in clear beyond this machine."""
     client = session.client
-    return session.service.pool.server.login is None and (client.encrypted or is_loopback(client.address))
+    server = session.service.pool.server
+    return server.login is None and server.protects_logins and (client.encrypted or is_loopback(client.address))
 
 
 def _size(upstream: int | None, own: int | None) -> bytes:

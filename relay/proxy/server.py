@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _PAUSE_OCTETS = 65536  # read no further ahead of what is being worked on
 _MAX_SKIPPED = 1 << 20  # octets of a line without end
 _RATE_SECONDS = 30.0
+_LINGER_SECONDS = 10.0  # for the last reply to be read
 _HTTP = re.compile(rb"(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|CONNECT|PATCH|TRACE) \S+ HTTP/", re.IGNORECASE)
 _TLS_RECORD = b"\x16\x03"
 
@@ -128,7 +129,9 @@ class ClientConnection(SMTP):
     def expire(self) -> None:
         """The deadline has passed: silence for too long, or a message that trickles."""
         rules, now = self.service.rules, self.loop.time()
-        if self._sink is None:
+        if self.closing:  # the last reply is not read either
+            self.cut()
+        elif self._sink is None:
             self._session.dismiss(Fault.IDLE, f"nothing was sent for {rules.client_idle:g} seconds")
         elif now - self._last_heard >= rules.client_data:
             self._session.dismiss(
@@ -153,6 +156,7 @@ class ClientConnection(SMTP):
         self._sink = None
         self._flush()
         if self.transport is not None:
+            self.deadline = self.loop.time() + _LINGER_SECONDS
             self.transport.close()
 
     def hold(self) -> None:
@@ -230,7 +234,8 @@ class ClientConnection(SMTP):
     def cut(self) -> None:
         """The time to finish is over."""
         if self.transport is not None:
-            self._session.dismiss(Fault.SHUTTING_DOWN)
+            if not self.closing:
+                self._session.dismiss(Fault.SHUTTING_DOWN)
             self.transport.abort()
 
     def proceed(self) -> None:
@@ -302,7 +307,6 @@ class ClientConnection(SMTP):
     def _settle(self) -> None:
         """Whether to read from the client now, and how long to wait for it."""
         if self.closing or self.transport is None:
-            self.deadline = NEVER
             return
         pause = self._throttled or len(self._buffer) > _PAUSE_OCTETS
         if pause != self._paused:

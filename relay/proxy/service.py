@@ -97,7 +97,7 @@ class Service:
         self._addresses[address] += 1
         if self.draining:
             return Fault.SHUTTING_DOWN
-        if self._addresses.total() > self.rules.connections:
+        if len(self.clients) > self.rules.connections:
             return Fault.TOO_MANY_CONNECTIONS
         if self._addresses[address] > self.rules.connections_per_address and not is_loopback(address):
             return Fault.TOO_MANY_CONNECTIONS_ADDRESS

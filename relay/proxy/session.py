@@ -199,6 +199,8 @@ class Session:
 
     def _mail(self, argument: bytes) -> bool:
         path = parse_path(argument, b"FROM:")
+        if self.transaction is not None and self.transaction.broken:
+            self._end_transaction()
         if self._greeting is None or self.transaction is not None:
             detail = "MAIL inside a mail transaction" if self.transaction else "EHLO or HELO must come first"
             return self._error(Fault.BAD_SEQUENCE, detail, Phase.MAIL)

@@ -47,6 +47,11 @@ class Transaction:
         """Whether replies of the upstream are awaited."""
         return self._opening or (self.connection is not None and self.connection.asked > 0)
 
+    @property
+    def broken(self) -> bool:
+        """Whether the upstream was lost on the way: nothing of this mail is left there."""
+        return self.connection is None and not self._opening
+
     # -- what the client says
 
     def begin(self) -> None:

@@ -238,8 +238,7 @@ class Connection(SMTPProtocol):
 
     def resume_writing(self) -> None:
         """The upstream has caught up."""
-        if not self._pending:
-            self.deadline = NEVER
+        self._await_next()
         if self.owner is not None:
             self.owner.upstream_full(full=False)
 
@@ -253,14 +252,17 @@ class Connection(SMTPProtocol):
         if code < 400 and code // 100 not in expected.classes:
             self._pending.appendleft(expected)
             raise GarbledError(f"{code} where it cannot stand, as the answer in the phase {expected.phase}")
-        head = self._pending[0] if self._pending else None
-        self.deadline = self._loop.time() + self.server.waits.replies[head.phase] if head else NEVER
+        self._await_next()
         self.heard = True
         if code == 354:
             self.streaming = True
         elif code >= 400:
             self.refusals += 1
         expected.answer(Reply(expected.phase, code, lines))
+
+    def _await_next(self) -> None:
+        head = self._pending[0] if self._pending else None
+        self.deadline = self._loop.time() + self.server.waits.replies[head.phase] if head else NEVER
 
     def _hear_unasked(self, code: int, lines: tuple[bytes, ...]) -> None:
         if self.owner is not None and self.streaming and code >= 400:

@@ -20,11 +20,15 @@ _MAX_REFUSALS = 5  # Postfix begins to slow a session down at 10 (smtpd_soft_err
 
 
 class Keeping(NamedTuple):
-    """How many idle connections are kept, for how many seconds each, and how many messages one may carry."""
+    """How many idle connections are kept, for how many seconds each, how many messages one may carry.
+
+    `warm` of them are opened ahead, before a client needs them.
+    """
 
     idle: int
     idle_seconds: float
     messages: int
+    warm: int = 0
 
 
 class Pool:
@@ -39,6 +43,7 @@ class Pool:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._looking: asyncio.Task[Reply | None] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._closed = False
 
     def take(self) -> Connection | None:
@@ -48,6 +53,7 @@ class Pool:
             if connection.usable():
                 connection.deadline = NEVER
                 connection.heard = False
+                self.warm_up()
                 return connection
             connection.abort()
         return None
@@ -79,11 +85,17 @@ class Pool:
         connection.owner = None
         full = len(self._idle) >= self._keeping.idle
         worn = connection.messages >= self._keeping.messages or connection.refusals >= _MAX_REFUSALS
-        if full or worn or self._closed or connection.private:
+        foreign = connection.server is not self.server  # opened before a reload: it leads to another upstream
+        if full or worn or foreign or self._closed or connection.private:
             connection.quit()
         elif not connection.dead:
             connection.deadline = asyncio.get_running_loop().time() + self._keeping.idle_seconds
             self._idle.append(connection)
+
+    def warm_up(self) -> None:
+        """Open as many ahead as the operator wishes, unless that is being done already."""
+        if len(self._idle) < self._keeping.warm and self._warming is None and not self._closed:
+            self._warming = asyncio.get_running_loop().create_task(self._warm_up(), name="upstream warm-up")
 
     def close(self) -> None:
         """Take leave of the idle ones now, and of the others when they are given back."""
@@ -91,8 +103,8 @@ class Pool:
         for connection in self._idle:
             connection.quit()
         self._idle.clear()
-        if self._looking is not None:
-            self._looking.cancel()
+        for task in filter(None, (self._looking, self._warming)):
+            task.cancel()
 
     async def wait_closed(self) -> None:
         """Wait, briefly, until the upstream has taken its leave too."""
@@ -113,6 +125,16 @@ class Pool:
         finally:
             self._looking = None
 
+    async def _warm_up(self) -> None:
+        try:
+            while len(self._idle) < self._keeping.warm:
+                found = await self._dial()
+                if isinstance(found, Reply):  # the first mail will say so; the next one taken tries again
+                    return
+                self.give_back(found)
+        finally:
+            self._warming = None
+
     async def _dial(self) -> Connection | Reply:
         found = await dial(self.server, self._deadlines)
         if not isinstance(found, Reply):
@@ -126,3 +148,4 @@ class Pool:
             self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
+            self.warm_up()

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from relay.config.url import Security
+from relay.networks import is_loopback
+
 if TYPE_CHECKING:
-    from relay.config.url import Security
     from relay.smtp import Phase
 
 
@@ -50,6 +52,11 @@ class Server:
     def name(self) -> str:
         """Host and port as people write them."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @cached_property
+    def protects_logins(self) -> bool:
+        """Whether a password on its way there cannot be read by others: encrypted, or on this very machine."""
+        return self.security is not Security.PLAIN or is_loopback(self.host)
 
     @cached_property
     def tls_context(self) -> ssl.SSLContext:

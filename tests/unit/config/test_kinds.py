@@ -7,7 +7,6 @@ from pydantic_core import PydanticCustomError
 
 from relay.config.kinds import boolean, domain_or_address, octets, seconds
 from relay.config.problem import nearest, quoted
-from relay.config.settings import _workers
 
 
 @pytest.mark.parametrize(
@@ -55,10 +54,6 @@ def test_names_for_ehlo(name: str):
 def test_what_is_no_name_for_ehlo(name: str):
     with pytest.raises(PydanticCustomError, match="host name"):
         domain_or_address(name)
-
-
-def test_one_worker_per_processor():
-    assert 1 <= _workers("auto") <= 4096
 
 
 def test_the_nearest_name():

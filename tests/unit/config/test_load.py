@@ -43,7 +43,7 @@ SAMPLES = {
     "log.mask_addresses": ("on", "True"),
     "log.level": ("warning", "warning"),
     "retry.mode": ("off", "off"),
-    "workers": ("3", "3"),
+    "workers": ("auto", "1"),
 }
 
 

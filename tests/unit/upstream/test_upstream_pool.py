@@ -1,0 +1,132 @@
+"""Which connections are kept, for whom, and which are let go."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from relay.config import Security
+from relay.deadlines import Deadlines
+from relay.practice import start
+from relay.smtp import Phase, Reply
+from relay.upstream.connection import Connection
+from relay.upstream.pool import Keeping, Pool
+from relay.upstream.server import Login, Server, Waits
+
+WAITS = Waits(connect=5, tls=5, replies=dict.fromkeys(Phase, 5.0))
+KEEPING = Keeping(idle=2, idle_seconds=30, messages=100)
+
+
+@pytest.fixture
+async def server():
+    practice = await start()
+    host, port = practice.address
+    yield Server(host, port, Security.PLAIN, WAITS)
+    await practice.close()
+
+
+@pytest.fixture
+async def pool(server):
+    pool = Pool(server, KEEPING, Deadlines(asyncio.get_running_loop()))
+    yield pool
+    pool.close()
+    await pool.wait_closed()
+
+
+async def opened(pool: Pool) -> Connection:
+    connection = await pool.open()
+    assert isinstance(connection, Connection)
+    return connection
+
+
+async def test_a_connection_given_back_is_taken_again(pool):
+    first = await opened(pool)
+    pool.give_back(first)
+    assert await opened(pool) is first
+
+
+async def test_one_that_carried_a_login_is_never_given_to_another(pool):
+    first = await opened(pool)
+    first.private = True
+    pool.give_back(first)
+    assert pool.take() is None
+
+
+async def test_one_opened_before_a_reload_does_not_lead_mail_to_the_old_upstream(pool, server):
+    renewed = Pool(replace(server), KEEPING, Deadlines(asyncio.get_running_loop()))
+    old = await opened(pool)
+    renewed.give_back(old)
+    assert renewed.take() is None
+
+
+async def test_no_more_are_kept_than_the_setting_says(pool):
+    taken = [await opened(pool) for _ in range(4)]
+    for connection in taken:
+        pool.give_back(connection)
+    assert [pool.take() is not None for _ in range(3)] == [True, True, False]
+
+
+async def test_one_that_has_collected_refusals_is_not_kept(pool):
+    connection = await opened(pool)
+    for _ in range(5):
+        assert (await connection.ask(b"RCPT TO:<x@example.com>", Phase.RCPT)).code == 503
+    pool.give_back(connection)
+    assert pool.take() is None
+
+
+async def test_one_with_something_unread_is_not_trusted(pool):
+    connection = await opened(pool)
+    pool.give_back(connection)
+    connection.transport.get_extra_info("socket")  # it stays open; the stray reply is provoked by an unasked command
+    connection.transport.write(b"NOOP\r\n")
+    await asyncio.sleep(0.1)
+    assert pool.take() is None
+
+
+async def test_a_dead_upstream_is_a_reply_not_an_exception():
+    port = await _free_port()
+    pool = Pool(Server("127.0.0.1", port, Security.PLAIN, WAITS), KEEPING, Deadlines(asyncio.get_running_loop()))
+    reply = await pool.open()
+    assert isinstance(reply, Reply)
+    assert (reply.code, reply.status, reply.fault) == (451, "4.4.1", "refused")
+
+
+async def test_many_that_look_at_once_cause_one_connection(pool):
+    offers = await asyncio.gather(*(pool.look(5) for _ in range(50)))
+    assert all(b"SIZE" in offered for offered in offers)
+    assert pool.take() is not None
+    assert pool.take() is None
+
+
+async def test_warm_connections_stand_ready_before_anybody_needs_them(server):
+    pool = Pool(server, Keeping(idle=4, idle_seconds=30, messages=100, warm=2), Deadlines(asyncio.get_running_loop()))
+    pool.warm_up()
+    async with asyncio.timeout(5):
+        while (first := pool.take()) is None or (second := pool.take()) is None:  # noqa: ASYNC110 -- nothing tells
+            await asyncio.sleep(0.01)
+    assert first is not second
+    pool.close()
+    for connection in (first, second):
+        pool.give_back(connection)
+    await pool.wait_closed()
+
+
+def test_a_password_goes_in_clear_only_to_this_machine():
+    assert Server("127.0.0.1", 25, Security.PLAIN, WAITS).protects_logins
+    assert not Server("mail.example.com", 25, Security.PLAIN, WAITS).protects_logins
+    assert Server("mail.example.com", 587, Security.STARTTLS, WAITS).protects_logins
+
+
+def test_the_password_is_in_no_repr():
+    server = Server("mail.example.com", 587, Security.STARTTLS, WAITS, login=Login("anna", "hunter2-secret"))
+    assert "hunter2" not in repr(server)
+
+
+async def _free_port() -> int:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port
