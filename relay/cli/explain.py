@@ -52,9 +52,13 @@ def explain(  # noqa: PLR0913 - one parameter for each option of the command
     ] = False,
 ) -> None:
     """Explain an SMTP reply: what happened, whose move it is, and what to do."""
-    from relay.explain import Book, shipped_chapters
+    from relay.cli.flags import refuse
+    from relay.explain import Book, BookError, shipped_chapters
 
-    book = Book.read(shipped_chapters(), lazy=True)
+    try:
+        book = Book.read(shipped_chapters(), lazy=True)
+    except (BookError, OSError) as error:
+        refuse(error)
     if batch:
         raise typer.Exit(_explain_lines(book, sys.stdin))
     try:

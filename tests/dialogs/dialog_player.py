@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import re
 import socket
@@ -118,10 +119,8 @@ class End:
 
     async def close(self) -> None:
         self._writer.close()
-        try:
+        with contextlib.suppress(ConnectionError):  # the other side was quicker
             await self._writer.wait_closed()
-        except ConnectionError:
-            pass  # the other side was quicker
 
     async def _more(self, awaited: str) -> None:
         try:
