@@ -14,7 +14,7 @@ from relay.explain.fill import blanks, fill, values_for
 from relay.explain.page import Explanation, Page
 from relay.explain.patterns import Patterns, complaint
 from relay.explain.servers import Server, Servers
-from relay.explain.words import clean, straight_quotes
+from relay.explain.words import clean, straight_quotes, without_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,7 +94,7 @@ class Book:
         """The explanation of a failure: the first page whose conditions all hold, filled in."""
         text = straight_quotes(clean(failure.reply.text))[:_LOOKED_AT]
         spoken = text and failure.reply.fault is None
-        matched = self._patterns.matching(text) if spoken else []
+        matched = self._patterns.matching(without_names(text)) if spoken else []
         index = self._first(failure, text, matched)
         captured: dict[str, str] = {}
         for number in self._text[index]:

@@ -53,6 +53,24 @@ def straight_quotes(text: str) -> str:
 _QUOTES = str.maketrans("\u2018\u2019\u201a\u201c\u201d\u201e\u2013\u2014", "'''\"\"\"--")
 
 
+def without_names(text: str) -> str:
+    """The text with mail addresses, and the host names that servers put before an IP address or in <>, made neutral.
+
+    So `<mailbox-full@example.net>` is not read as "mailbox full". Lists and links are named otherwise and stay.
+    """
+    return _HOST.sub("x.xx", _ADDRESS.sub("x@x.xx", text))
+
+
+# delist@ is the address by which Microsoft's block-list replies are known.
+_ADDRESS = re.compile(
+    r"(?!delist@)[^\s<>()\"',;:\[\]/=?&]{1,128}(?:@|%40)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,9}", re.IGNORECASE
+)
+_HOST = re.compile(
+    r"(?<=<)(?:[a-z0-9_-]{1,63}\.){1,8}[a-z]{2,24}(?=[>\[])|\b(?:[a-z0-9_-]{1,63}\.){1,8}[a-z]{2,24}(?=\[\d)",
+    re.IGNORECASE,
+)
+
+
 def cut(text: str, limit: int) -> str:
     """At most `limit` characters, cut at a word where one ends in the last third; "..." stands for what is missing."""
     if len(text) <= limit:
