@@ -72,7 +72,8 @@ def _seen(error: OSError) -> str:
 
     if isinstance(error, SMTPResponseException):
         words = " ".join(str(error.smtp_error).split())
-        return f"it answered {error.smtp_code} {words}. Is it the relay that listens there? Its log says why"
+        code = error.smtp_code if error.smtp_code > 0 else "not in SMTP:"
+        return f"it answered {code} {words}. Is it the relay that listens there? Its log says why"
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there. Start the relay, or say with --relay where it listens"
     if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
