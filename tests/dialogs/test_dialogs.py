@@ -8,17 +8,23 @@ import pytest
 from dialog_player import check_explained, play
 from dialog_script import octets, parse, pattern
 
-_DIALOGS = sorted(Path(__file__).parent.glob("*.dialog"))
+_DIALOGS = {path.stem: path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("*.dialog"))}
+# Dialogs that show a known mistake of the relay.
+_MISTAKES = {"smuggling-normalised": "normalize turns CRLF.LF into CRLF.CRLF: relay/smtp/message.py, _normalized"}
 
 
-@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in _DIALOGS])
-async def test_each_side_hears_what_the_dialog_says(path: Path):
-    await play(path.read_text("utf-8"))
+def _marks(name: str) -> tuple[pytest.MarkDecorator, ...]:
+    return (pytest.mark.xfail(strict=True, reason=_MISTAKES[name]),) if name in _MISTAKES else ()
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in _DIALOGS])
+async def test_each_side_hears_what_the_dialog_says(name: str):
+    await play(_DIALOGS[name])
 
 
 def test_there_are_dialogs_and_each_begins_with_what_it_proves():
     assert len(_DIALOGS) >= 30
-    assert [path.name for path in _DIALOGS if not path.read_text("utf-8").startswith("# ")] == []
+    assert [name for name, text in _DIALOGS.items() if not text.startswith("# ")] == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Where an address lies."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+
+from relay.networks import is_loopback, within
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost", "LOCALHOST", "localhost."]
+)
+def test_this_machine(host: str):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1", "0.0.0.0", "::", "::ffff:10.0.0.1", "mail.example.com", "localhost.example.com",
+             "127.0.0.1.example.com", "", "fe80::1%lo"]
+)  # fmt: skip
+def test_not_this_machine(host: str):
+    assert not is_loopback(host)
+
+
+_NETWORKS = (
+    ipaddress.ip_network("10.1.0.0/16"),
+    ipaddress.ip_network("2001:db8::/32"),
+    ipaddress.ip_network("fe80::/10"),
+)
+
+
+@pytest.mark.parametrize("host", ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::5", "fe80::1%eth0"])
+def test_within_one_of_the_networks(host: str):
+    assert within(host, _NETWORKS)
+
+
+@pytest.mark.parametrize("host", ["10.2.0.1", "2001:db9::5", "mail.example.com", ""])
+def test_within_none(host: str):
+    assert not within(host, _NETWORKS)
+
+
+def test_no_networks_hold_nobody():
+    assert not within("10.1.2.3", ())
