@@ -1,0 +1,122 @@
+"""The PROXY header of a load balancer, versions 1 and 2: believed from named peers and demanded from them."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+
+import pytest
+from running_client import Client, assert_explained
+
+BEHIND = {"listen": [{"address": "127.0.0.1:0", "allow": ["192.0.2.0/24", "2001:db8::/32", "127.0.0.1"]}]}
+V1 = b"PROXY TCP4 192.0.2.7 127.0.0.1 4000 25\r\n"
+V1_IPV6 = b"PROXY TCP6 2001:db8::7 ::1 4000 25\r\n"
+SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+
+
+def version_2(command: int, family: int, addresses: bytes) -> bytes:
+    """Its header: signature, version and command, family and protocol, length, addresses."""
+    return SIGNATURE + bytes([0x20 | command, family << 4 | 1]) + struct.pack("!H", len(addresses)) + addresses
+
+
+def inet(host: str) -> bytes:
+    return socket.inet_aton(host) + socket.inet_aton("127.0.0.1") + struct.pack("!HH", 4000, 25)
+
+
+V2 = version_2(1, 1, inet("192.0.2.8"))
+V2_WITH_TLV = version_2(1, 1, inet("192.0.2.9") + b"\x01\x00\x02h2")
+V2_IPV6 = version_2(1, 2, socket.inet_pton(socket.AF_INET6, "2001:db8::8") + bytes(16) + struct.pack("!HH", 4000, 25))
+V2_LOCAL = SIGNATURE + b"\x20\x00\x00\x00"
+WHO = {
+    V1: "192.0.2.7",
+    V1_IPV6: "2001:db8::7",
+    V2: "192.0.2.8",
+    V2_WITH_TLV: "192.0.2.9",
+    V2_IPV6: "2001:db8::8",
+    V2_LOCAL: "127.0.0.1",
+    b"PROXY UNKNOWN\r\n": "127.0.0.1",
+    b"PROXY UNKNOWN ff::1 ff::2 1 2\r\n": "127.0.0.1",
+}
+
+
+@pytest.fixture
+def relay(start):
+    """A relay behind a proxy on 127.0.0.1."""
+    (door,) = BEHIND["listen"]
+    return start({"listen": [{**door, "proxy_protocol": ["127.0.0.1"]}], "timeouts": {"proxy_header": 0.4}})
+
+
+def test_the_address_is_the_headers(relay):
+    for count, (header, address) in enumerate(WHO.items(), 1):
+        with Client(relay.addresses[0]) as client:
+            client.say(header)
+            client.greet()
+            assert client.send_mail().code == 250, header
+        assert relay.events("relay_message", count)[-1]["client"] == address
+
+
+@pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
+def test_a_header_may_come_in_pieces(relay, header):
+    with Client(relay.addresses[0]) as client:
+        for octet in header:
+            client.say(bytes([octet]))
+            time.sleep(0.001)  # so that each octet is a segment of its own
+        assert client.greet().code == 250
+        assert client.send_mail().code == 250
+    assert relay.events("relay_message")[0]["client"] == WHO[header]
+
+
+@pytest.mark.parametrize("header", [V1, V2, V2_LOCAL], ids=["v1", "v2", "local"])
+def test_header_and_commands_may_come_in_one_segment(relay, header):
+    with Client(relay.addresses[0]) as client:
+        client.say(header + b"EHLO client.example\r\nNOOP\r\n")
+        assert [client.hear().code for _ in range(3)] == [220, 250, 250]
+        assert client.send_mail().code == 250
+    assert relay.events("relay_message")[0]["client"] == WHO[header]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"EHLO client.example\r\n",
+        b"PROXY TCP4 192.0.2.999 127.0.0.1 4000 25\r\n",
+        b"PROXY TCP4 192.0.2.7 127.0.0.1 4000\r\n",
+        b"PROXY NONSENSE\r\n",
+        b"PROXY \r\n",
+        b"PROXY TCP4 " + b"1" * 200 + b"\r\n",
+        SIGNATURE + b"\x31\x11\x00\x0c" + inet("192.0.2.7"),
+        SIGNATURE + b"\x21\x11\x00\x02xx",
+    ],
+    ids=["none", "address", "short", "family", "empty", "long", "version-3", "short-v2"],
+)
+def test_garbage_is_turned_away(relay, garbage):
+    with Client(relay.addresses[0]) as client:
+        client.say(garbage)
+        assert_explained(client.hear(), 421, "4.7.0")
+        assert client.closed()
+
+
+@pytest.mark.parametrize("part", [b"", V1[:20], V2[:20]], ids=["silence", "v1", "v2"])
+def test_no_header_in_time_is_turned_away(relay, part):
+    started = time.monotonic()
+    with Client(relay.addresses[0]) as client:
+        client.say(part)
+        assert_explained(client.hear(), 421, "4.7.0")
+        assert client.closed()
+    assert 0.3 < time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
+def test_a_peer_that_is_not_named_cannot_send_one(start, header):
+    (door,) = BEHIND["listen"]
+    relay = start({"listen": [{**door, "proxy_protocol": ["127.0.0.99"]}]})
+    with Client(relay.addresses[0]) as client:
+        assert client.hear().code == 220
+        client.say(header)
+        assert_explained(client.hear(), 500, "5.5.1")
+    with Client(relay.addresses[0]) as client:
+        client.greet()
+        assert client.send_mail().code == 250
+    assert relay.events("relay_message")[0]["client"] == "127.0.0.1"
+    assert "192.0.2." not in relay.log.read_text()
