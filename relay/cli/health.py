@@ -28,7 +28,7 @@ def health(
     try:
         name = _talk(host, port, start + _SECONDS)
     except OSError as error:  # smtplib's own errors are OSErrors too
-        typer.echo(f"{relay} is not healthy: {_seen(error)}", err=True)
+        typer.echo(f"no relay serves at {relay}: {_seen(error)}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{relay} is healthy: {name} answered in {(monotonic() - start) * 1000:.0f} ms")
 

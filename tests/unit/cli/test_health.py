@@ -68,7 +68,7 @@ def test_what_was_seen_is_said(replies: tuple[bytes, ...], words: str):
     with server(*replies) as (place, _):
         result = run(place)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"{place} is not healthy: ")
+    assert result.stderr.startswith(f"no relay serves at {place}: ")
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
