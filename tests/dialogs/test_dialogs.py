@@ -9,15 +9,9 @@ from dialog_player import check_explained, play
 from dialog_script import octets, parse, pattern
 
 _DIALOGS = {path.stem: path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("*.dialog"))}
-# Dialogs that show a known mistake of the relay.
-_MISTAKES = {"smuggling-normalised": "normalize turns CRLF.LF into CRLF.CRLF: relay/smtp/message.py, _normalized"}
 
 
-def _marks(name: str) -> tuple[pytest.MarkDecorator, ...]:
-    return (pytest.mark.xfail(strict=True, reason=_MISTAKES[name]),) if name in _MISTAKES else ()
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in _DIALOGS])
+@pytest.mark.parametrize("name", _DIALOGS)
 async def test_each_side_hears_what_the_dialog_says(name: str):
     await play(_DIALOGS[name])
 

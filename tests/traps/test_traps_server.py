@@ -7,6 +7,8 @@ import logging
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
+from relay.proxy.session import Session
+
 
 async def test_recipients_may_have_parameters(bare, relay_passes):
     """S1"""
@@ -140,8 +142,22 @@ async def test_421_closes(bare, handler, relay_passes):
     await relay_passes("mail-421")
 
 
-async def test_an_exception_is_no_permanent_refusal(bare, handler):
-    """S8. That the relay says 451 is the business of the unit tests of its own classes."""
+_BUG = """
+ready
+client> NOOP
+client< 451 4.3.0 ... never: secret detail
+client> RSET
+client< 250 2.0.0 OK
+"""
+
+
+def _broken(*_: object) -> bool:
+    raise OSError("secret detail")
+
+
+async def test_an_exception_is_no_permanent_refusal(bare, handler, monkeypatch):
+    """S8"""
+    from dialog_player import play  # noqa: PLC0415 -- found only after conftest has set the path
 
     async def fail(*_: object) -> str:
         raise OSError("secret detail")
@@ -150,11 +166,29 @@ async def test_an_exception_is_no_permanent_refusal(bare, handler):
     client = await bare()
     said = await client.say(b"MAIL FROM:<a@b.test>\r\n")
     assert said.startswith(b"500 ") and b"secret detail" in said
+    monkeypatch.setitem(Session._COMMANDS, b"NOOP", _broken)
+    await play(_BUG)
+
+
+_LONG_MAIL = """
+ready
+client: connect
+client< 220 relay.test ESMTP explaining-relay
+client> HELO other.test
+client< 250 relay.test
+client> MAIL FROM:<a@b.test> ENVID=LONG
+upstream< MAIL FROM:<a@b.test> ENVID=LONG
+upstream> 250 2.1.0 Ok
+client< 250 2.1.0 Ok
+"""
 
 
 async def test_a_limit_of_one_client_is_not_that_of_all(handler):
     """S13"""
+    from dialog_player import play  # noqa: PLC0415 -- found only after conftest has set the path
+
     assert SMTP(handler).command_size_limits is SMTP(handler).command_size_limits
+    await play(_LONG_MAIL.replace("LONG", "x" * 900))
 
 
 async def test_an_unknown_command_is_not_quoted(bare, relay_passes, caplog):
