@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING
 
 from relay.smtp.fault import Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _END = b"\r\n.\r\n"
 _CLEAN = (None, "\r\n")
 _LINE_END = re.compile(rb"\r\n|[\r\n](\.?)")
+# The dot of transparency before a line end that stands alone: mended, the two would end the message.
+_LONE_DOT = re.compile(rb"(\r\n)\.(?=\n|\r(?!\n))")
+_UNDECIDED = re.compile(rb"\r\n(\.\r?)\Z")
 
 
 class NewlineGuard:
@@ -46,17 +45,17 @@ class MessageScanner:
     `ended` tells that the final dot was seen, `rest` holds what came behind it (the next command of a pipelining
     client), `fault` why the message must not be delivered, `size` its octets so far, without dot-stuffing and the
     final dot (RFC 1870 section 5).
-    Memory: at most one octet is held back from piece to piece.
+    Memory: at most two octets are held back from piece to piece.
     """
 
-    __slots__ = ("_guard", "_held", "_mend", "_scan", "_tail", "ended", "fault", "rest", "size")
+    __slots__ = ("_guard", "_held", "_mend", "_normalize", "_tail", "ended", "fault", "rest", "size")
 
     def __init__(self, *, normalize: bool = False) -> None:
         self._tail = b"\r\n"  # the start of the data counts as the start of a line
         self._held = b""  # a CR at the end of a piece: alone, or the first half of a CRLF?
         self._mend = False  # the last octet passed on was a mended line end: a dot now must be doubled
         self._guard = NewlineGuard()
-        self._scan: Callable[[bytes], bytes] = self._normalized if normalize else self._checked
+        self._normalize = normalize
         self.ended = False
         self.rest = b""
         self.size = 0
@@ -74,14 +73,13 @@ class MessageScanner:
             data = data[:end]
             self.ended = True
         else:
-            if data.endswith(b"\r"):
-                self._held = b"\r"
-                data = data[:-1]
+            held = self._undecided(data)
+            if held:
+                self._held, data = data[-held:], data[:-held]
             self._tail = data[-4:] if len(data) > 3 else (self._tail + data)[-4:]
-        self.size += (
-            len(data) - _leading_dots(tail, data) - (2 if self.ended else 0)
-        )  # 2: the CRLF behind the final dot
-        return self._scan(data)
+        final_crlf = 2 if self.ended else 0
+        self.size += len(data) - _leading_dots(tail, data) - final_crlf
+        return self._normalized(data, tail) if self._normalize else self._checked(data)
 
     def _find_end(self, data: bytes) -> int:
         """Index just behind CRLF.CRLF, which may have begun in the piece before; -1 if it is not there."""
@@ -94,13 +92,24 @@ class MessageScanner:
         at = data.find(_END)
         return at + 5 if at >= 0 else -1
 
+    def _undecided(self, data: bytes) -> int:
+        """How many octets at the end of a piece cannot be passed on before the next one tells what they are."""
+        if self._normalize:
+            found = _UNDECIDED.search(self._tail[-2:] + data[-4:] if len(data) < 4 else data[-4:])
+            if found:
+                return min(len(found[1]), len(data))
+        return 1 if data.endswith(b"\r") else 0
+
     def _checked(self, data: bytes) -> bytes:
-        self.fault = self._guard.look(data)
+        self.fault = self._guard.look(data, final=True)  # final: a CR that is still here has another CR behind it
         return b"" if self.fault else data
 
-    def _normalized(self, data: bytes) -> bytes:
+    def _normalized(self, data: bytes, tail: bytes) -> bytes:
         if self._mend and data.startswith(b"."):
             data = b"." + data
+        if b"." in data:
+            before = tail[-2:] if tail.endswith(b"\r\n") else b""
+            data = _LONE_DOT.sub(rb"\1", before + data)[len(before) :]
         if data:
             self._mend = data.endswith(b"\n") and not data.endswith(b"\r\n")
         found = NewlineGuard().look(data, final=True)
