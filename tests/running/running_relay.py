@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Settings = dict[str, Any]
-_READY = re.compile(r"relay_ready.*?listen\W+(.*?)upstream")
+_LISTEN = re.compile(r"listen\W+(.*?)upstream")
 _ADDRESS = re.compile(r"(\d+\.\d+\.\d+\.\d+):(\d+)")
 
 
@@ -104,7 +104,8 @@ def run_relay(directory: Path, settings: Settings, before: str = "") -> Iterator
 
 def _ready(process: subprocess.Popen[bytes], stderr: Path) -> tuple[tuple[str, int], ...] | None:
     text = stderr.read_text()
-    if found := _READY.search(text):
+    ready = next((line for line in text.splitlines() if "relay_ready" in line), "")
+    if found := _LISTEN.search(ready):
         return tuple((host, int(port)) for host, port in _ADDRESS.findall(found[1]))
     if process.poll() is not None:
         pytest.fail(f"the relay ended with {process.returncode} instead of serving:\n{text}", pytrace=False)

@@ -96,7 +96,6 @@ def test_several_listeners_each_with_its_own_rules(start, certificate):
         assert client.send_mail().code == 250
 
 
-@pytest.mark.xfail(strict=True, reason="the relay says 421 4.7.1, which asks the client to try again for days")
 def test_a_foreign_network_is_refused_for_good(start):
     relay = start(listener(allow=["192.0.2.0/24"], proxy_protocol=["127.0.0.0/8"]))
     with Client(relay.addresses[0]) as client:

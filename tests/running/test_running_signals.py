@@ -38,9 +38,6 @@ def test_sigterm_lets_the_message_finish(start, upstream):
     assert relay.events("relay_stopped")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="it hears 421 only when it speaks again, and holds up the stop for timeouts.drain"
-)
 def test_a_client_whose_mail_is_done_is_told_of_the_stop_at_once(start):
     relay = start({"timeouts": {"drain": 2}})
     with Client(relay.addresses[0], seconds=1) as client:
@@ -130,7 +127,6 @@ def test_sighup_with_a_mistake_changes_nothing(start):
         assert client.ask("RCPT TO:<more@there.example>").code == 250
 
 
-@pytest.mark.xfail(strict=True, reason="SettingsError is no ValueError: a traceback is logged, not reload_refused")
 def test_sighup_with_a_mistake_says_why(start):
     relay = start()
     settings = json.loads(relay.config.read_text())
