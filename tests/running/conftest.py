@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,15 +23,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    """An upstream that accepts everything; `upstream.conduct` changes that."""
+@contextmanager
+def _serving() -> Iterator[Upstream]:
     with Upstream() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """An upstream that accepts everything; `upstream.conduct` changes that."""
+    with _serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def behind_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
+    """A relay that demands a PROXY header from 127.0.0.1; one for all tests of a file."""
+    door = {
+        "address": "127.0.0.1:0",
+        "allow": ["192.0.2.0/24", "2001:db8::/32", "127.0.0.1"],
+        "proxy_protocol": ["127.0.0.1"],
+    }
+    with _serving() as upstream:
+        settings = {"upstream": {"url": upstream.url}, "listen": [door], "timeouts": {"proxy_header": 0.4}}
+        with run_relay(tmp_path_factory.mktemp("behind-proxy"), settings) as relay:
+            yield relay
 
 
 @pytest.fixture

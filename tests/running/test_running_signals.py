@@ -32,7 +32,7 @@ def test_sigterm_lets_the_message_finish(start, upstream):
         answer = client.hear()
         assert answer.code == 250
         assert "queued" in answer.text
-        assert_explained(client.ask("NOOP"), 421, "4.3.2")
+        assert_explained(client.hear(), 421, "4.3.2")
     assert relay.process.wait(5) == 0
     assert [event["size"] for event in relay.events("relay_message")] == [upstream.conduct.size - 3]
     assert relay.events("relay_stopped")
