@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from relay.config.listener import ListenerTLS, LoginRule
+from relay.config.problem import SettingsError
 from relay.deadlines import Deadlines
+from relay.explain import BookError
 from relay.explain.book import Book
 from relay.explain.shelf import shipped_chapters
 from relay.proxy.server import ClientConnection
@@ -121,10 +123,7 @@ async def serve(settings: Settings, reload: Callable[[], Settings], ready: Calla
         try:
             fresh = reload()
             relay.renew(fresh, read_book(fresh))
-        except (
-            ValueError,
-            OSError,
-        ) as error:  # SettingsError and BookError are ValueErrors: the old ones stay in force
+        except (SettingsError, BookError, ValueError, OSError) as error:  # the old ones stay in force
             log.error("reload_refused", why=str(error))  # noqa: TRY400 -- the words are complete, a traceback adds none
         else:
             log.info("reloaded")

@@ -192,8 +192,9 @@ class ClientConnection(SMTP):
         self._counted = self.address
         fault = self.service.admit(self.address)
         if fault is None and not self.listener.admits(self.address):
-            fault = Fault.NOT_ALLOWED
-        if fault is not None:
+            self._session.refuse(Fault.NOT_ALLOWED, phase=Phase.CONNECT)  # for good: 421 would ask it to try again
+            self.close()
+        elif fault is not None:
             self._session.dismiss(fault, phase=Phase.CONNECT)
         else:
             self.write(

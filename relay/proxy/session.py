@@ -67,7 +67,7 @@ class Session:
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
         handler = self._COMMANDS.get(verb, Session._unknown)
-        if len(line) > self.service.rules.command_line and verb != b"AUTH":
+        if len(line) + 2 > self.service.rules.command_line and verb != b"AUTH":  # 2: the limit counts the CRLF
             handler = Session._overlong
         if self.busy and handler not in self._OVERLAPPING:
             return False
@@ -140,6 +140,8 @@ class Session:
         """A transaction is over; the next MAIL may come."""
         if self.transaction is transaction:
             self.transaction = None
+        if self.service.draining and not self.client.closing:
+            self.dismiss(Fault.SHUTTING_DOWN)
 
     def _error(self, fault: Fault, detail: str = "", phase: Phase | None = None) -> bool:
         """Refuse what the client itself did wrong, and count it."""

@@ -100,9 +100,8 @@ class Pool:
     def close(self) -> None:
         """Take leave of the idle ones now, and of the others when they are given back."""
         self._closed = True
-        for connection in self._idle:
+        for connection in tuple(self._idle):  # each leaves the list when it says QUIT
             connection.quit()
-        self._idle.clear()
         for task in filter(None, (self._looking, self._warming)):
             task.cancel()
 
