@@ -20,9 +20,9 @@ SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/
 
 
 def unavailable(reason: str) -> NoReturn:
-    """Skip the test with its reason; where RELAY_E2E=required (as in CI), a missing part is a failure."""
-    if os.environ.get("RELAY_E2E") == "required":
-        pytest.fail(f"RELAY_E2E=required, but {reason}", pytrace=False)
+    """Skip the test with its reason; where REQUIRE_E2E=required (as in CI), a missing part is a failure."""
+    if os.environ.get("REQUIRE_E2E") == "required":
+        pytest.fail(f"REQUIRE_E2E=required, but {reason}", pytrace=False)
     pytest.skip(reason)
 
 
