@@ -42,9 +42,9 @@ def test_with_a_wrong_password_each_mail_program_shows_the_explanation(
     assert not outcome.sent
     assert "535" in outcome.output
     assert WHOSE_MOVE in outcome.output
-    shown = re.findall(r"\[ref (\w{6})\]", outcome.output)[-1]
-    tries = 2 if client == "smtplib" else 1  # it goes on to LOGIN when PLAIN is refused
-    (failure,) = (each for each in relay.failures(tries) if each["ref"] == shown)
+    shown = dict.fromkeys(re.findall(r"\[ref (\w{6})\]", outcome.output))  # some show each of several tries
+    tries = 2 if client == "smtplib" else len(shown)  # it goes on to LOGIN when PLAIN is refused, and shows the last
+    (failure,) = (each for each in relay.failures(tries) if each["ref"] == list(shown)[-1])
     assert (failure["phase"], failure["code"], failure["reason"]) == ("auth", 535, "authcredentials")
 
 
