@@ -32,11 +32,6 @@ async def test_a_second_reply_does_not_answer_the_next_command(connected, relay_
     await relay_passes("two-replies-in-one-segment")
 
 
-async def test_421_to_an_idle_connection_is_noticed(relay_passes):
-    """C2. What aiosmtplib throws away here cannot be seen from outside; that the relay goes on silently can."""
-    await relay_passes("idle-421-is-no-reply")
-
-
 async def test_one_wrong_password_is_one_failure(connected, relay_passes):
     """C3"""
     wrong = b"535 5.7.8 wrong\r\n"
