@@ -29,6 +29,10 @@ class Deadlines:
         self._watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
 
+    def now(self) -> float:
+        """The loop's time in seconds, which deadlines are told in."""
+        return self._loop.time()
+
     def watch(self, watched: Watched) -> None:
         """Begin to look at its deadline."""
         self._watched.add(watched)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+@lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Whether a host is this very machine; of all names only `localhost` is, whatever another one resolves to."""
     address = _parsed(host)

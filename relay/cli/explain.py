@@ -107,7 +107,7 @@ def _with(failure: Failure, given: dict[str, Any]) -> Failure:
     phase = _phase(given.get("phase")) or failure.reply.phase
     return replace(
         failure,
-        reply=replace(failure.reply, phase=phase),
+        reply=failure.reply._replace(phase=phase),
         upstream=given.get("upstream") or failure.upstream,
         login=_yes_no(given.get("login")),
     )
@@ -178,7 +178,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
 
     failure = explanation.failure
     if not failure.reply.code:  # words without a code: no server would send them, so 554 stands in
-        explanation = replace(explanation, failure=replace(failure, reply=replace(failure.reply, code=554)))
+        explanation = replace(explanation, failure=replace(failure, reply=failure.reply._replace(code=554)))
     return (line.decode("utf-8") for line in render_lines(explanation))
 
 

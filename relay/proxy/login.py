@@ -31,7 +31,7 @@ class Login:
         self.refused: Reply | None = None  # told at MAIL instead: mail programs hide what is said at AUTH
         self._session = session
         self._failures = 0
-        self._observer = LoginObserver(b"")
+        self._observer: LoginObserver | None = None
 
     @property
     def lost(self) -> bool:
@@ -71,7 +71,8 @@ class Login:
         """The client's answer to a challenge; what cannot be one cancels the exchange."""
         self.listening = False
         line = line if well_formed(line) else b"*"
-        self._observer.heard(line)
+        if self._observer is not None:
+            self._observer.heard(line)
         self._send(line)
 
     def keep(self, connection: Connection) -> None:
@@ -144,12 +145,13 @@ class Login:
 
     def _accepted(self, reply: Reply) -> None:
         session, users = self._session, self._session.client.listener.users
-        if users and (self._observer.user or "").lower() not in users:
+        user = self._observer.user if self._observer is not None else None
+        if users and (user or "").lower() not in users:
             self.end()
             session.refuse(Fault.LOGIN_NOT_ALLOWED, phase=Phase.AUTH)
             return
         self.done = True
-        session.user = self._observer.user
+        session.user = user
         session.answer(reply)
 
     def _refused(self, reply: Reply) -> None:

@@ -154,7 +154,8 @@ class ClientConnection(SMTP):
         """Close when all that is queued has left."""
         self.closing = True
         self._sink = None
-        self._flush()
+        self._session.flush()
+        self._write_out()
         if self.transport is not None:
             self.deadline = self.loop.time() + _LINGER_SECONDS
             self.transport.close()
@@ -218,7 +219,7 @@ class ClientConnection(SMTP):
         """Shake hands (RFC 3207). What was read before is forgotten: it was not said under encryption."""
         self._buffer = b""
         self.hold()
-        self._flush()
+        self._write_out()
         self.service.spawn(shake_hands(self, context), self.fail)
 
     def fail(self) -> None:
@@ -243,14 +244,10 @@ class ClientConnection(SMTP):
         """Work on what has come, then write what was said: the end of everything that happens to a client."""
         if self._working:  # called from within: the outer call goes on with what has changed
             return
-        self._working = True
-        try:
-            self._read_lines()
-        except Exception:  # noqa: BLE001 - a bug costs one answer 451, not the process, nor the client's trust
-            self._session.bug()
-        finally:
-            self._working = False
-        self._flush()
+        if self._buffer:
+            self._work()
+        if self._out:
+            self._write_out()
         if self._ended and not (self.closing or self._held or self._session.busy):
             self.close()
         self._settle()
@@ -264,8 +261,18 @@ class ClientConnection(SMTP):
             self._session.bug(Phase.MESSAGE)
             return b""
 
+    def _work(self) -> None:
+        self._working = True
+        try:
+            self._read_lines()
+        except Exception:  # noqa: BLE001 - a bug costs one answer 451, not the process, nor the client's trust
+            self._session.bug()
+        finally:
+            self._working = False
+        self._session.flush()
+
     def _read_lines(self) -> None:
-        while not (self._held or self._full or self.closing) and self._sink is None:
+        while self._buffer and self._sink is None and not (self._held or self._full or self.closing):
             end = self._buffer.find(b"\n") + 1
             if not end:
                 self._check_endless()
@@ -273,24 +280,23 @@ class ClientConnection(SMTP):
             line, self._buffer = self._buffer[:end], self._buffer[end:]
             if self._skipped:
                 self._skipped = 0
-            elif end > self._session.line_limit:
+            elif end > self.service.rules.auth_line:
                 self._session.overlong()
-            elif not self._heard(line):
+            elif not self._greeted and self._is_not_smtp(line):
+                self._session.dismiss(Fault.NOT_SMTP)
+            elif not self._session.hear(line[:-2] if line.endswith(b"\r\n") else line[:-1]):
                 self._buffer = line + self._buffer  # its turn comes when what was said before it is answered
                 return
 
-    def _heard(self, line: bytes) -> bool:
-        first = not self._greeted
+    def _is_not_smtp(self, line: bytes) -> bool:
+        """Whether the first line comes from a web browser or is a TLS handshake."""
         self._greeted = True
-        if first and (_HTTP.match(line) or line.startswith(_TLS_RECORD)):
-            self._session.dismiss(Fault.NOT_SMTP)
-            return True
-        return self._session.hear(line[:-2] if line.endswith(b"\r\n") else line[:-1])
+        return bool(_HTTP.match(line)) or line.startswith(_TLS_RECORD)
 
     def _check_endless(self) -> None:
         if not self._greeted and self._buffer.startswith(_TLS_RECORD):
             self._session.dismiss(Fault.NOT_SMTP, "a TLS handshake came where plain SMTP is spoken")
-        elif self._skipped or len(self._buffer) > self._session.line_limit:
+        elif self._skipped or len(self._buffer) > self.service.rules.auth_line:
             if not self._skipped:
                 self._session.overlong()
             self._skipped += len(self._buffer)
@@ -298,28 +304,25 @@ class ClientConnection(SMTP):
             if self._skipped > _MAX_SKIPPED:
                 self._session.dismiss(Fault.LINE_TOO_LONG)
 
-    def _flush(self) -> None:
-        self._session.flush()
-        if self._out and self.transport is not None:
-            out = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-            self._out.clear()
-            self.transport.write(out)
+    def _write_out(self) -> None:
+        out, self._out = self._out, []
+        if out and self.transport is not None:
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def _settle(self) -> None:
         """Whether to read from the client now, and how long to wait for it."""
         if self.closing or self.transport is None:
             return
-        pause = self._throttled or len(self._buffer) > _PAUSE_OCTETS
-        if pause != self._paused:
-            self._paused = pause
-            (self.transport.pause_reading if pause else self.transport.resume_reading)()
-        rules = self.service.rules
-        if self._throttled or ((self._held or self._session.busy) and self._sink is None):
-            self.deadline = NEVER  # it waits for us, not we for it
-        elif self._sink is not None:
+        if (self._throttled or len(self._buffer) > _PAUSE_OCTETS) is not self._paused:
+            self._paused = not self._paused
+            (self.transport.pause_reading if self._paused else self.transport.resume_reading)()
+        if self._sink is not None and not self._throttled:
+            rules = self.service.rules
             self.deadline = min(self._last_heard + rules.client_data, self._window_start + _RATE_SECONDS)
+        elif self._held or self._throttled or self._session.busy:
+            self.deadline = NEVER  # it waits for us, not we for it
         else:
-            self.deadline = self.loop.time() + rules.client_idle
+            self.deadline = self.loop.time() + self.service.rules.client_idle
 
     def _open_window(self) -> None:
         self._window_start = self._last_heard = self.loop.time()

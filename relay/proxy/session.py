@@ -45,14 +45,10 @@ class Session:
     # -- what the wire tells
 
     @property
-    def line_limit(self) -> int:
-        """Octets of the longest line that is read now; tokens in a login exchange are long (RFC 4954 section 4)."""
-        return self.service.rules.auth_line
-
-    @property
     def busy(self) -> bool:
         """Whether something that was asked of the upstream is not answered yet."""
-        return self.transaction is not None and self.transaction.busy
+        transaction = self.transaction
+        return transaction is not None and transaction.busy
 
     @property
     def in_transaction(self) -> bool:
@@ -65,13 +61,12 @@ class Session:
             self.login.answer(line)
             return True
         verb, _, argument = line.partition(b" ")
-        verb = verb.upper()
-        handler = self._COMMANDS.get(verb, Session._unknown)
-        if len(line) + 2 > self.service.rules.command_line and verb != b"AUTH":  # 2: the limit counts the CRLF
+        handler = self._COMMANDS.get(verb.upper(), Session._unknown)
+        if len(line) + 2 > self.service.rules.command_line and handler is not Session._auth:  # 2: it counts the CRLF
             handler = Session._overlong
         if self.busy and handler not in self._OVERLAPPING:
             return False
-        if self.service.draining and self.transaction is None and verb != b"QUIT":
+        if self.service.draining and self.transaction is None and handler is not Session._quit:
             return self.dismiss(Fault.SHUTTING_DOWN)
         return handler(self, argument)
 
@@ -84,8 +79,9 @@ class Session:
 
     def flush(self) -> None:
         """Write upstream what was said to it."""
-        if self.transaction is not None:
-            self.transaction.flush()
+        connection = self.transaction.connection if self.transaction is not None else None
+        if connection is not None:
+            connection.flush()
 
     def restart(self) -> None:
         """Forget all that was said (RFC 3207 section 4.2)."""
@@ -118,10 +114,10 @@ class Session:
 
     def answer(self, reply: Reply, recipient: str | None = None) -> None:
         """Every reply to the client goes through here: good ones as they are, others explained; 421 also closes."""
-        if reply.ok:
+        if reply.code < 400:
             self.client.write(reply.wire())
-        else:
-            self.client.write(self.service.explained(self, reply, recipient))
+            return
+        self.client.write(self.service.explained(self, reply, recipient))
         if reply.code == 421:
             self.client.close()
 
@@ -162,11 +158,15 @@ class Session:
             return self._error(Fault.SYNTAX, "EHLO needs the name of the client", Phase.EHLO)
         self._end_transaction()
         self._greeting = argument
-        self.client.hold()
-        self.service.spawn(self._offer(), self.client.fail)
+        offered = self.service.pool.offered()
+        if offered is not None:
+            self.client.write(ehlo_lines(self, offered))
+        else:
+            self.client.hold()
+            self.service.spawn(self._look(), self.client.fail)
         return True
 
-    async def _offer(self) -> None:
+    async def _look(self) -> None:
         offered = await self.service.pool.look(_LOOK_SECONDS)
         self.client.write(ehlo_lines(self, offered))
         self.client.go_on()

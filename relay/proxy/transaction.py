@@ -45,7 +45,7 @@ class Transaction:
     @property
     def busy(self) -> bool:
         """Whether replies of the upstream are awaited."""
-        return self._opening or (self.connection is not None and self.connection.asked > 0)
+        return self._opening or (self.connection is not None and bool(self.connection.pending))
 
     @property
     def broken(self) -> bool:
@@ -101,13 +101,8 @@ class Transaction:
         self._refused = self._refused or vanished
         if self.body is not None and not self.body.complete:
             self.drop()
-        elif self.connection is not None and not self.connection.asked:
+        elif self.connection is not None and not self.connection.pending:
             self._release()
-
-    def flush(self) -> None:
-        """Write what was said to the upstream."""
-        if self.connection is not None:
-            self.connection.flush()
 
     # -- what the upstream says (the Owner of a Connection)
 
@@ -190,7 +185,7 @@ class Transaction:
         if connection is None:
             command.answer(self._fault_reply(command.phase))
             return
-        connection.send(command.line, command.phase, command.answer, command.classes)
+        connection.say(command)
         if b"PIPELINING" not in connection.capabilities:
             self.client.hold()
 
@@ -211,7 +206,7 @@ class Transaction:
         else:
             self._attach(found)
             for command in commands:
-                found.send(command.line, command.phase, command.answer, command.classes)
+                found.say(command)
             found.flush()
         self.client.proceed()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 _RECIPIENTS_NAMED = 20  # of a message with many
 
 
-@dataclass(frozen=True, slots=True)
-class Occasion:
+class Occasion(NamedTuple):
     """When and where something happened: the reference that stands in the reply, the client, the seconds it took."""
 
     ref: str
@@ -23,8 +21,7 @@ class Occasion:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(NamedTuple):
     """A message that the upstream has taken. `words` are what it said."""
 
     upstream: str
@@ -41,7 +38,7 @@ class Journal:
     """Writes events to the log. With `mask_addresses`, of each address only its domain is written."""
 
     def __init__(self, *, mask_addresses: bool = False) -> None:
-        self._log = structlog.get_logger()
+        self._log = structlog.get_logger().bind()  # else each event would look for its logger anew
         self._shown = _masked if mask_addresses else _plain
         self.failures = 0
         self.messages = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # The path of nearly all mail, then any path with quoted strings in it, then the path without brackets of old printers.
 _PLAIN = re.compile(rb"[ \t]*(<[^<>\"\\]*>)[ \t]*$|[ \t]*(<[^<>\"\\]*>)([ \t].*)$")
@@ -16,8 +16,7 @@ _EIGHT_BIT = re.compile(rb"\sBODY=8BITMIME(?:\s|$)", re.IGNORECASE)
 _UTF8 = re.compile(rb"\sSMTPUTF8(?:\s|$)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """The argument of a MAIL FROM or RCPT TO command (RFC 5321 section 4.1.2).
 
     `octets` is the path with its brackets, `parameters` all behind it, both as they came.
@@ -29,7 +28,10 @@ class Path:
     @property
     def address(self) -> str:
         """The address for people: without brackets and source route; "" is the null sender."""
-        return _SOURCE_ROUTE.sub(b"", self.octets[1:-1], count=1).decode("utf-8", "replace")
+        address = self.octets[1:-1]
+        if address.startswith(b"@"):
+            address = _SOURCE_ROUTE.sub(b"", address, count=1)
+        return address.decode("utf-8", "replace")
 
     @property
     def wire(self) -> bytes:
@@ -39,18 +41,18 @@ class Path:
     @property
     def declared_size(self) -> int | None:
         """Octets the client announces with SIZE= (RFC 1870), or None."""
-        found = _SIZE.search(self.parameters)
+        found = _SIZE.search(self.parameters) if self.parameters else None
         return int(found[1]) if found else None
 
     @property
     def eight_bit(self) -> bool:
         """Whether the client declares BODY=8BITMIME (RFC 6152)."""
-        return bool(_EIGHT_BIT.search(self.parameters))
+        return bool(self.parameters and _EIGHT_BIT.search(self.parameters))
 
     @property
     def utf8(self) -> bool:
         """Whether the client declares SMTPUTF8 (RFC 6531)."""
-        return bool(_UTF8.search(self.parameters))
+        return bool(self.parameters and _UTF8.search(self.parameters))
 
 
 def parse_path(argument: bytes, keyword: bytes) -> Path | None:

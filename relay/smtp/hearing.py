@@ -39,6 +39,8 @@ class ReplyReader:
             GarbledError: what came cannot be (part of) a reply. Replies before it in the same piece are lost with it:
                 a server that says such a thing is not to be believed in anything it said in the same breath.
         """
+        if self.empty and _is_one_line(data):
+            return [(_CODES[data[:3]], (data[4:-2],))]
         replies: list[tuple[int, tuple[bytes, ...]]] = []
         *lines, self._rest = (self._rest + data).split(b"\r\n")
         for line in lines:
@@ -61,6 +63,17 @@ class ReplyReader:
         self._octets += len(line) + 2
         if len(self._lines) > MAX_LINES or self._octets > MAX_OCTETS:
             raise GarbledError(f"a reply of more than {MAX_LINES} lines or {MAX_OCTETS} octets")
+
+
+def _is_one_line(data: bytes) -> bool:
+    """Whether this is a whole reply in one line, as nearly all are; False decides nothing."""
+    return (
+        data[3:4] == b" "
+        and data.find(b"\n") == len(data) - 1
+        and data.find(b"\r") == len(data) - 2
+        and data[:3] in _CODES
+        and len(data) <= MAX_OCTETS
+    )
 
 
 def _shown(line: bytes) -> str:

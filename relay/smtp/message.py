@@ -12,6 +12,7 @@ import re
 from relay.smtp.fault import Fault
 
 _END = b"\r\n.\r\n"
+_DOT = b"\r\n."
 _CLEAN = (None, "\r\n")
 _LINE_END = re.compile(rb"\r\n|[\r\n](\.?)")
 # The dot of transparency before a line end that stands alone: mended, the two would end the message.
@@ -66,8 +67,8 @@ class MessageScanner:
         if self._held:
             data = self._held + data
             self._held = b""
-        end = self._find_end(data)
         tail = self._tail
+        end, dots = self._find_end(data)
         if end >= 0:
             self.rest = data[end:]
             data = data[:end]
@@ -76,21 +77,30 @@ class MessageScanner:
             held = self._undecided(data)
             if held:
                 self._held, data = data[-held:], data[:-held]
+                dots -= self._held.startswith(b".") and data.endswith(b"\r\n")  # counted when it is fed again
             self._tail = data[-4:] if len(data) > 3 else (self._tail + data)[-4:]
         final_crlf = 2 if self.ended else 0
-        self.size += len(data) - _leading_dots(tail, data) - final_crlf
+        self.size += len(data) - dots - (data.startswith(b".") and tail.endswith(b"\r\n")) - final_crlf
         return self._normalized(data, tail) if self._normalize else self._checked(data)
 
-    def _find_end(self, data: bytes) -> int:
-        """Index just behind CRLF.CRLF, which may have begun in the piece before; -1 if it is not there."""
+    def _find_end(self, data: bytes) -> tuple[int, int]:
+        """Where the message ends, and how many lines in this piece begin with a dot behind their CRLF.
+
+        The first is the index just behind CRLF.CRLF, which may have begun in the piece before; -1 if it is not there.
+        Each of the dots is transparency, or the end (RFC 5321 section 4.5.2).
+        """
         tail = len(self._tail)
         at = (self._tail + data[:4]).find(_END)
         if at >= 0 and at + 5 > tail:
-            return at + 5 - tail
-        if b"." not in data:
-            return -1
-        at = data.find(_END)
-        return at + 5 if at >= 0 else -1
+            return at + 5 - tail, 0
+        first = data.find(_DOT) if b"." in data else -1
+        if first < 0:
+            return -1, 0
+        if data.startswith(_END, first):  # most messages: the only dot that begins a line is the last
+            return first + 5, 1
+        at = data.find(_END, first)
+        end = at + 5 if at >= 0 else -1
+        return end, data.count(_DOT, first, end if at >= 0 else len(data))
 
     def _undecided(self, data: bytes) -> int:
         """How many octets at the end of a piece cannot be passed on before the next one tells what they are."""
@@ -116,13 +126,6 @@ class MessageScanner:
         if found is Fault.NUL:
             self.fault = found
         return b"" if self.fault else _LINE_END.sub(_crlf, data) if found else data
-
-
-def _leading_dots(tail: bytes, data: bytes) -> int:
-    """How many lines begin with a dot in `data`; each such dot is transparency, or the end (RFC 5321 section 4.5.2)."""
-    if b"." not in data:
-        return 0
-    return data.count(b"\r\n.") + (data.startswith(b".") and tail.endswith(b"\r\n"))
 
 
 def _crlf(found: re.Match[bytes]) -> bytes:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from relay.smtp.fault import Fault
@@ -27,9 +26,10 @@ class Phase(StrEnum):
     DATA = "data"
     MESSAGE = "message"  # the verdict after the final dot (or the last BDAT chunk)
 
+    __hash__ = str.__hash__  # Enum's own is a Python function, and every command looks its time up by its phase
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+
+class Reply(NamedTuple):
     """One reply of an SMTP server (RFC 5321 section 4.2), as it was heard.
 
     `lines` hold the text of each line without code, separator and CRLF, byte for byte; `phase` is None where a reply
@@ -58,9 +58,11 @@ class Reply:
 
     def wire(self) -> bytes:
         """The reply for a client: unchanged, unless its octets may not stand in a reply (RFC 5321 4.5.3.1.5)."""
-        lines = self.lines if all(map(_sound, self.lines)) else tuple(_mended(line, self.code) for line in self.lines)
-        if len(lines) == 1:
+        lines = self.lines
+        if len(lines) == 1 and _sound(lines[0]):  # as nearly all are
             return b"%d %s\r\n" % (self.code, lines[0])
+        if not all(map(_sound, lines)):
+            lines = tuple(_mended(line, self.code) for line in lines)
         *first, last = lines
         return b"".join([*(b"%d-%s\r\n" % (self.code, line) for line in first), b"%d %s\r\n" % (self.code, last)])
 

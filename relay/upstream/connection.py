@@ -83,23 +83,28 @@ class Connection(SMTPProtocol):
         self.greeting: asyncio.Future[Reply] = loop.create_future()
         self._deadlines = deadlines
         self._replies = ReplyReader()
-        self._pending: deque[Expected] = deque()
+        self.pending: deque[Expected] = deque()  # commands whose replies are awaited
+        self._unread_poll: select.poll | None = None
         self._out: list[bytes] = []
 
     # -- asking
 
     def send(self, line: bytes, phase: Phase, answer: Answer, classes: tuple[int, ...] | None = None) -> None:
         """Queue a command (without CRLF) until `flush`. `answer` gets exactly one reply, if only a Fault's."""
+        self.say(Expected(phase, answer, classes or _CLASSES[phase], line))
+
+    def say(self, command: Expected) -> None:
+        """Queue a command, as `send` does."""
         if self.dead:
-            answer(reply_for(Fault.DISCONNECTED, phase, self.server.name))
+            command.answer(reply_for(Fault.DISCONNECTED, command.phase, self.server.name))
             return
-        self._out.append(line + b"\r\n")
-        self._expect(Expected(phase, answer, classes or _CLASSES[phase], line))
+        self._out.append(command.line + b"\r\n")
+        self._expect(command)
 
     def _expect(self, expected: Expected) -> None:
-        if not self._pending:
+        if not self.pending:
             self.deadline = self._loop.time() + self.server.waits.replies[expected.phase]
-        self._pending.append(expected)
+        self.pending.append(expected)
 
     def flush(self) -> None:
         """Write what is queued, in one piece."""
@@ -114,11 +119,6 @@ class Connection(SMTPProtocol):
         self.send(line, phase, _unless_cancelled(answered))
         self.flush()
         return answered
-
-    @property
-    def asked(self) -> int:
-        """How many replies are awaited."""
-        return len(self._pending)
 
     # -- the message
 
@@ -157,8 +157,8 @@ class Connection(SMTPProtocol):
         if self.transport is not None:
             cast("asyncio.Transport", self.transport).abort()
         self.on_gone(self)
-        pending, owner = tuple(self._pending), self.owner
-        self._pending.clear()
+        pending, owner = tuple(self.pending), self.owner
+        self.pending.clear()
         if owner is not None:
             owner.upstream_lost(pending, fault, detail)
             owner.upstream_heard()  # not every loss happens while something is read
@@ -178,20 +178,24 @@ class Connection(SMTPProtocol):
 
     def expire(self) -> None:
         """The deadline has passed: a reply is overdue, or the connection idled long enough."""
-        if self._pending or self.streaming:
+        if self.pending or self.streaming:
             self.abort(Fault.TIMEOUT)
         else:
             self.quit()
 
     def usable(self) -> bool:
         """Whether the connection can be trusted with a new transaction: alive, nothing under way, nothing unread."""
-        return not (self.dead or self._pending or self.streaming or self._unread()) and self._replies.empty
+        return not (self.dead or self.pending or self.streaming or self._unread()) and self._replies.empty
 
     # -- what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to watch, and await the greeting before anything can have come."""
         self.transport = transport
+        sock = transport.get_extra_info("socket")
+        if sock is not None and hasattr(select, "poll"):
+            self._unread_poll = select.poll()
+            self._unread_poll.register(sock.fileno(), select.POLLIN)
         self._expect(Expected(Phase.CONNECT, _unless_cancelled(self.greeting), _CLASSES[Phase.CONNECT], b""))
         self._deadlines.watch(self)
 
@@ -199,7 +203,7 @@ class Connection(SMTPProtocol):
         """Go on over the encrypted transport."""
         self.transport = transport
         self._over_ssl = self.secure = True
-        if self._pending:  # implicit TLS: the greeting has its own time, after the handshake
+        if self.pending:  # implicit TLS: the greeting has its own time, after the handshake
             self.deadline = self._loop.time() + self.server.waits.replies[Phase.CONNECT]
 
     def data_received(self, data: bytes) -> None:
@@ -245,14 +249,17 @@ class Connection(SMTPProtocol):
     # -- details
 
     def _hear(self, code: int, lines: tuple[bytes, ...]) -> None:
-        if not self._pending:
+        if not self.pending:
             self._hear_unasked(code, lines)
             return
-        expected = self._pending.popleft()
+        expected = self.pending.popleft()
         if code < 400 and code // 100 not in expected.classes:
-            self._pending.appendleft(expected)
+            self.pending.appendleft(expected)
             raise GarbledError(f"{code} where it cannot stand, as the answer in the phase {expected.phase}")
-        self._await_next()
+        if self.pending:
+            self._await_next()
+        else:
+            self.deadline = NEVER
         self.heard = True
         if code == 354:
             self.streaming = True
@@ -261,7 +268,7 @@ class Connection(SMTPProtocol):
         expected.answer(Reply(expected.phase, code, lines))
 
     def _await_next(self) -> None:
-        head = self._pending[0] if self._pending else None
+        head = self.pending[0] if self.pending else None
         self.deadline = self._loop.time() + self.server.waits.replies[head.phase] if head else NEVER
 
     def _hear_unasked(self, code: int, lines: tuple[bytes, ...]) -> None:
@@ -279,16 +286,12 @@ class Connection(SMTPProtocol):
 
     def _garbled_fault(self, data: bytes) -> Fault:
         # A TLS alert record instead of a greeting: this port speaks TLS, and we did not.
-        is_greeting = bool(self._pending) and self._pending[0].phase is Phase.CONNECT
+        is_greeting = bool(self.pending) and self.pending[0].phase is Phase.CONNECT
         return Fault.TLS_WRONG_PORT if is_greeting and data[:2] == b"\x15\x03" else Fault.GARBLED
 
     def _unread(self) -> bool:
-        sock = self.transport.get_extra_info("socket") if self.transport is not None else None
-        if sock is None or not hasattr(select, "poll"):
-            return False
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        """Whether something was said that the loop has not read yet."""
+        return self._unread_poll is not None and bool(self._unread_poll.poll(0))
 
     def _write(self, octets: bytes) -> None:
         cast("asyncio.Transport", self.transport).write(octets)

@@ -66,15 +66,19 @@ class Pool:
                 return refusal
         return self.take() or await self._dial()
 
+    def offered(self) -> Capabilities | None:
+        """What a kept connection offers; None if none is kept: then `look`."""
+        while self._idle:
+            if self._idle[-1].usable():
+                return self._idle[-1].capabilities
+            self._idle[-1].abort()  # it leaves the list by itself
+        return None
+
     async def look(self, seconds: float) -> Capabilities | None:
         """What the upstream offers now; after `seconds` without an answer, what it offered last (None: never reached).
 
         Any number of clients that greet at once cause one connection; it is kept for the first that has mail.
         """
-        connection = self.take()
-        if connection is not None:
-            self.give_back(connection)
-            return connection.capabilities
         if self._looking is None:
             self._looking = asyncio.create_task(self._look(), name="upstream look")
         await asyncio.wait({self._looking}, timeout=seconds) if self._looking else None
@@ -89,7 +93,7 @@ class Pool:
         if full or worn or foreign or self._closed or connection.private:
             connection.quit()
         elif not connection.dead:
-            connection.deadline = asyncio.get_running_loop().time() + self._keeping.idle_seconds
+            connection.deadline = self._deadlines.now() + self._keeping.idle_seconds
             self._idle.append(connection)
 
     def warm_up(self) -> None:
