@@ -92,8 +92,8 @@ def _pages(settings: "Settings") -> int:
 
 async def _probe(settings: "Settings") -> bool:
     """Print each step towards the upstream as it is taken; whether all of them succeeded."""
-    from relay.app import read_book, server_of
     from relay.explain import Failure
+    from relay.parts import read_book, server_of
     from relay.upstream.probe import probe
 
     server = server_of(settings)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -23,8 +25,12 @@ from relay.cli.flags import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
+    from socket import socket
 
+    from relay.app import Errand, Workplace
     from relay.config import Flags, Settings
+    from relay.explain import Book
+    from relay.record.log import LogWriter
 
 
 def run(  # noqa: PLR0913 -- a parameter for each flag
@@ -39,62 +45,103 @@ def run(  # noqa: PLR0913 -- a parameter for each flag
 ) -> None:
     """Start the relay. SIGTERM stops it when the mail in flight is done; SIGHUP reads settings and book again."""
     from relay.config import Flags
+    from relay.config.listener import Address
+    from relay.sockets import bind, name_of
 
     flags = Flags(tuple(listen or ()), upstream, practice, log_format, log_file, tuple(set_ or ()))
+    desk = bind([Address("127.0.0.1", 0)])[0][0][0] if practice else None
+    if desk is not None:
+        flags = replace(flags, upstream=f"smtp+plain://{name_of(desk)}")
     try:
-        _loop_runner()(_run(config, flags))
+        _Run(config, flags, desk).start()
     except KeyboardInterrupt:  # a second Ctrl-C while draining
         raise typer.Exit(130) from None
 
 
-async def _run(config: Path | None, flags: Flags) -> None:
-    if not flags.practice:
-        await _serve(config, flags)
-        return
-    from relay.practice import start
+class _Run:
+    """One `relay run`. `desk` is the socket of the practice upstream, if there is one."""
 
-    server = await start()
-    host, port = server.address
-    try:
-        await _serve(config, replace(flags, upstream=f"smtp+plain://{host}:{port}"))
-    finally:
-        await server.close()
+    def __init__(self, config: Path | None, flags: Flags, desk: socket | None) -> None:
+        self._gather = partial(gathered, config, flags)
+        self._settings = settings_or_exit(self._gather())
+        self._desk = desk
+
+    def start(self) -> None:
+        """Serve until told to stop; what cannot be begun ends the command with status 2."""
+        try:
+            if self._settings.workers > 1:
+                self._supervise()
+            else:
+                self._alone()
+        except OSError as error:
+            refuse(OSError(f"the relay cannot listen: {error}"))
+        except ValueError as error:  # the book holds mistakes
+            refuse(error)
+
+    def _alone(self) -> None:
+        from relay import memory
+        from relay.app import Errand, Workplace
+        from relay.parts import read_book
+
+        settings, book, log = self._settings, read_book(self._settings), self._log()
+        try:
+            place = Workplace.alone(settings, log)
+            memory.settle()
+            self._serve(settings, book, place, Errand(self._reload(log), partial(_announce, settings, log)))
+        finally:
+            log.stop()
+
+    def _supervise(self) -> None:
+        from relay.supervisor import Orders, Supervisor
+
+        log = self._log(direct=True)
+        office = self._desk is not None or self._settings.web.listen is not None
+        supervisor = Supervisor(self._settings, Orders(self._member, self._reload(log), log, office))
+        supervisor.run(partial(_announce, self._settings, log))
+
+    def _member(self, settings: Settings, book: Book, place: Workplace, errand: Errand) -> None:
+        """What each process of several does."""
+        log = self._log()
+        try:
+            self._serve(settings, book, replace(place, log=log), replace(errand, reload=self._reload(log)))
+        finally:
+            log.stop()
+
+    def _serve(self, settings: Settings, book: Book, place: Workplace, errand: Errand) -> None:
+        from relay.app import serve
+
+        async def work() -> None:
+            async with AsyncExitStack() as ends:
+                if self._desk is not None and place.office:
+                    from relay.practice import start
+
+                    ends.push_async_callback((await start(sock=self._desk)).close)
+                await serve(settings, book, place, errand)
+
+        _loop_runner()(work())
+
+    def _log(self, *, direct: bool = False) -> LogWriter:
+        from relay.record.log import start_log
+
+        log = self._settings.log
+        style = log.format or ("console" if _on_a_terminal(self._settings) else "json")
+        try:
+            return start_log(style=style, file=log.file, level=log.level, direct=direct)
+        except OSError as error:
+            refuse(error)
+
+    def _reload(self, log: LogWriter) -> Callable[[], Settings]:
+        def reload() -> Settings:
+            log.reopen()
+            return self._gather().settings()
+
+        return reload
 
 
-async def _serve(config: Path | None, flags: Flags) -> None:
-    from relay.app import serve
-    from relay.record.log import start_log
-
-    settings = settings_or_exit(gathered(config, flags))
-    log_format = settings.log.format or ("console" if _on_a_terminal(settings) else "json")
-    try:
-        writer = start_log(style=log_format, file=settings.log.file, level=settings.log.level)
-    except OSError as error:
-        refuse(error)
-
-    def reload() -> Settings:
-        writer.reopen()
-        return gathered(config, flags).settings()
-
-    def ready(addresses: tuple[str, ...]) -> None:
-        _announce(settings, addresses)
-
-    try:
-        await serve(settings, reload, ready)
-    except OSError as error:
-        refuse(OSError(f"the relay cannot listen: {error}"))
-    except ValueError as error:  # the book holds mistakes
-        refuse(error)
-    finally:
-        writer.stop()
-
-
-def _announce(settings: Settings, addresses: tuple[str, ...]) -> None:
+def _announce(settings: Settings, log: LogWriter, addresses: tuple[str, ...]) -> None:
     """Say on standard error, and in the log if that is elsewhere, that the relay serves, and where."""
-    import structlog
-
     upstream = settings.upstream.url.place if settings.upstream.url else ""
-    structlog.get_logger().info("relay_ready", listen=list(addresses), upstream=upstream)
+    log.info("relay_ready", listen=list(addresses), upstream=upstream)
     if settings.log.file is not None:
         typer.echo(f"relay_ready listen={','.join(addresses)} upstream={upstream}", err=True)
 

@@ -53,7 +53,8 @@ class LoginRule:
         return f"login:{self.name}" if self.name else "login"
 
 
-def _address(value: Any) -> Address:
+def address(value: Any) -> Address:
+    """HOST:PORT."""
     if isinstance(value, Address):
         return value
     host, colon, port = value.strip().rpartition(":") if isinstance(value, str) else ("", "", "")
@@ -97,7 +98,7 @@ def _allowed(value: Any) -> Network | LoginRule:
 class Listener(Section):
     """One address the relay listens on."""
 
-    address: Annotated[Address, Reads(_address)]
+    address: Annotated[Address, Reads(address)]
     tls: Annotated[ListenerTLS, choice(ListenerTLS)] = ListenerTLS.NONE
     certificate: AnyFile = None
     key: AnyFile = None

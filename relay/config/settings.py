@@ -1,5 +1,6 @@
 """All that the operator may choose, as one frozen value; `config/relay.yaml` is its manual."""
 
+import os
 import socket
 from collections.abc import Iterator
 from enum import StrEnum
@@ -22,13 +23,14 @@ from relay.config.kinds import (
     one_of,
     whole,
 )
-from relay.config.listener import Address, Listener
+from relay.config.listener import Address, Listener, address
 from relay.config.problem import Complaint, expected, mistake
 from relay.config.timeouts import Timeouts
 from relay.config.upstream import Upstream
 from relay.config.url import Security, UpstreamURL
 
 LANGUAGES = ("en",)
+_MOST_WORKERS = 64
 
 
 class BareNewline(StrEnum):
@@ -89,9 +91,14 @@ def _retry_mode(value: Any) -> RetryMode:
 
 
 def _workers(value: Any) -> int:
-    if str(value) not in ("1", "auto"):
-        raise expected("1 or auto, which is 1 in this version", "the work is not shared among processes yet")
-    return 1
+    if value == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    number = int(value) if str(value).isdecimal() else 0
+    if not 1 <= number <= _MOST_WORKERS:
+        raise expected(f"a whole number from 1 to {_MOST_WORKERS}, or auto, one for each processor")
+    if number > 1 and not hasattr(os, "fork"):
+        raise expected("1 on this system, which cannot share sockets among processes")
+    return number
 
 
 class Limits(Section):
@@ -150,6 +157,13 @@ class Retry(Section):
     inline: Inline = Inline()
 
 
+class Web(Section):
+    """The relay's own site: metrics and health."""
+
+    listen: Annotated[Address | None, maybe(address)] = None
+    hosts: tuple[HostName, ...] = ()
+
+
 class Settings(Section):
     """All that the operator may choose."""
 
@@ -163,6 +177,7 @@ class Settings(Section):
     book: BookPlaces = BookPlaces()
     log: Log = Log()
     retry: Retry = Retry()
+    web: Web = Web()
     workers: Annotated[int, Reads(_workers)] = 1
 
     @property
@@ -185,6 +200,8 @@ class Settings(Section):
     def _complaints_about_addresses(self) -> Iterator[Complaint]:
         if not self.listen:
             yield Complaint("at least one address to listen on", at=("listen",))
+        if self.web.listen and self.web.listen.port and self.web.listen in {each.address for each in self.listen}:
+            yield Complaint("an address that no listener has", at=("web", "listen"))
         seen: set[Address] = set()
         for index, listener in enumerate(self.listen):
             if listener.address in seen and listener.address.port:

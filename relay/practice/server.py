@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relay.practice.conversation import Conversation
 from relay.practice.desk import Desk
 from relay.practice.scenarios import all_scenarios
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 
@@ -42,6 +43,7 @@ async def start(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
+    sock: socket.socket | None = None,
     report: Callable[[str], None] = lambda _: None,
     slow_seconds: float = 15.0,
 ) -> PracticeServer:
@@ -50,6 +52,7 @@ async def start(
     Args:
         host: an address of this machine's loopback, or "localhost".
         port: 0 lets the system choose; `PracticeServer.address` tells which.
+        sock: a socket that is bound already, in place of host and port.
         report: is called with one line of text for each scenario played and each message accepted.
         slow_seconds: how long `slow-reply` waits before it answers.
 
@@ -63,7 +66,8 @@ async def start(
         )
     all_scenarios()  # read now, so that no conversation has to wait for the disk
     desk = Desk(report, slow_seconds)
-    server = await asyncio.get_running_loop().create_server(lambda: Conversation(desk), host, port)
+    where: dict[str, Any] = {"host": host, "port": port} if sock is None else {"sock": sock}
+    server = await asyncio.get_running_loop().create_server(lambda: Conversation(desk), **where)
     return PracticeServer(server, desk)
 
 

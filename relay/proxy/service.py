@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relay.explain.failure import Failure
 from relay.explain.render import render
 from relay.networks import Network, is_loopback, within
+from relay.record.counters import CLIENTS, CONNECTIONS
 from relay.record.journal import Occasion, Passed
 from relay.smtp import Fault, Reply
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from relay.deadlines import Deadlines
     from relay.explain.book import Book
+    from relay.proxy.places import Places
     from relay.proxy.server import ClientConnection
     from relay.proxy.session import Session
     from relay.proxy.transaction import Transaction
@@ -78,36 +79,43 @@ class Teller:
     style: str
 
 
-class Service:
-    """The shared part; a reload replaces `rules`, `pool` and `teller`, and mails on their way keep what they have."""
+class Ways(NamedTuple):
+    """What a reload replaces: how conversations go. Mails on their way keep what they have."""
 
-    def __init__(self, rules: Rules, pool: Pool, teller: Teller, journal: Journal, deadlines: Deadlines) -> None:
-        self.rules = rules
-        self.pool = pool
-        self.teller = teller
+    rules: Rules
+    pool: Pool
+    teller: Teller
+
+
+class Service:
+    """The shared part of all conversations."""
+
+    def __init__(self, ways: Ways, journal: Journal, deadlines: Deadlines, places: Places) -> None:
+        self.rules, self.pool, self.teller = ways
         self.journal = journal
         self.deadlines = deadlines
         self.draining = False
         self.clients: set[ClientConnection] = set()
-        self._addresses: Counter[str] = Counter()
+        self._places = places
         self._tasks: set[asyncio.Task[None]] = set()
 
     def admit(self, address: str) -> Fault | None:
         """Count a new client in; the Fault it must be turned away with, if any. Each call needs a `leave`."""
-        self._addresses[address] += 1
+        self._places.enter(address)
+        self._count_clients()
+        self.journal.counters.add(CONNECTIONS)
         if self.draining:
             return Fault.SHUTTING_DOWN
-        if len(self.clients) > self.rules.connections:
+        if self._places.taken() > self.rules.connections:
             return Fault.TOO_MANY_CONNECTIONS
-        if self._addresses[address] > self.rules.connections_per_address and not is_loopback(address):
+        if self._places.taken_by(address) > self.rules.connections_per_address and not is_loopback(address):
             return Fault.TOO_MANY_CONNECTIONS_ADDRESS
         return None
 
     def leave(self, address: str) -> None:
         """Count a client out."""
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
+        self._places.leave(address)
+        self._count_clients()
 
     def spawn(self, work: Coroutine[Any, Any, None], on_bug: Callable[[], None]) -> None:
         """Run what must be awaited, and hold on to it; `on_bug` runs while its exception is handled."""
@@ -137,6 +145,9 @@ class Service:
             user=session.user,
         )
         self.journal.passed(message, self._occasion(session, ""))
+
+    def _count_clients(self) -> None:
+        self.journal.counters.set(CLIENTS, len(self.clients))
 
     def _failure(self, session: Session, reply: Reply, recipient: str | None) -> Failure:
         transaction, server = session.transaction, self.pool.server

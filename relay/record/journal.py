@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import structlog
+from relay.record.counters import MESSAGES, OCTETS
 
 if TYPE_CHECKING:
     from relay.explain.failure import Failure
     from relay.explain.page import Explanation
+    from relay.record.counters import Row
+    from relay.record.log import Log
 
 _RECIPIENTS_NAMED = 20  # of a message with many
 
@@ -35,19 +37,20 @@ class Passed(NamedTuple):
 
 
 class Journal:
-    """Writes events to the log. With `mask_addresses`, of each address only its domain is written."""
+    """Writes events to the log and counts them. With `mask_addresses`, of each address only its domain is written."""
 
-    def __init__(self, *, mask_addresses: bool = False) -> None:
-        self._log = structlog.get_logger().bind()  # else each event would look for its logger anew
+    def __init__(self, log: Log, counters: Row, *, mask_addresses: bool = False) -> None:
+        self.counters = counters
+        self._log = log
         self._shown = _masked if mask_addresses else _plain
-        self.failures = 0
-        self.messages = 0
 
     def failure(self, explanation: Explanation, occasion: Occasion) -> None:
         """One refusal, as it was explained to the client."""
-        self.failures += 1
         failure = explanation.failure
         reply = failure.reply
+        self.counters.failure(explanation.reason, reply.phase, reply.code)
+        if reply.fault is not None:
+            self.counters.fault(reply.fault)
         self._log.warning(
             "relay_failure",
             ref=occasion.ref,
@@ -73,7 +76,8 @@ class Journal:
 
     def passed(self, message: Passed, occasion: Occasion) -> None:
         """One message, taken by the upstream."""
-        self.messages += 1
+        self.counters.add(MESSAGES)
+        self.counters.add(OCTETS, message.size or 0)
         self._log.info(
             "relay_message",
             upstream=message.upstream,

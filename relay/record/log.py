@@ -4,60 +4,88 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
-import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from pathlib import Path
 
 _WAITING_LINES = 20_000  # beyond it events are dropped and counted: a full disk must not cost memory, nor a mail
 _STOP_SECONDS = 5.0
 _GATHER_SECONDS = 0.1  # a thread that wakes for each event takes a third of the relay's time
 _SWITCH_SECONDS = 0.0005  # while a thread waits for Python's lock (usually 0.005), each turn of the loop is costly
+_PIPE_OCTETS = 4096  # written to a pipe at once, they are not mixed with another process's (PIPE_BUF of pipe(7))
 
 Event = dict[str, Any]
+Render = Callable[[Event], bytes]
+
+
+class Log(Protocol):
+    """Takes events. No method waits, and none fails."""
+
+    def info(self, event: str, /, **fields: Any) -> None:
+        """Something went as it should."""
+
+    def warning(self, event: str, /, **fields: Any) -> None:
+        """Something did not, which is nobody's mistake here."""
+
+    def error(self, event: str, /, **fields: Any) -> None:
+        """Somebody must look at this."""
+
+
+class NoLog:
+    """Forgets every event: for parts that are used alone."""
+
+    def info(self, event: str, /, **fields: Any) -> None:
+        """Forget it."""
+
+    warning = error = info
 
 
 class LogWriter:
     """Writes events as lines, whole ones only, so that several processes may share a file.
 
-    `put` never waits and never fails. It renders at once: a thread that did so would hold Python's one lock, and the
-    client whose mail comes next would wait for that.
+    An event is put into words at once: a thread that did so would hold Python's one lock, and the client whose mail
+    comes next would wait for that. Only writing waits, in a thread; `direct` writes at once instead, for a process
+    that has nothing else to do.
     """
 
-    def __init__(self, render: Callable[[Event], bytes], file: Path | None) -> None:
+    def __init__(self, render: Render, file: Path | None, *, level: str, direct: bool = False) -> None:
         self._render = render
         self._path = file
+        self._told = level == "info"
         self._lines: deque[bytes] = deque()
         self._dropped = 0
         self._reopen = self._stopping = False
         self._wanted = threading.Event()
         self._descriptor = self._open()
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
-        sys.setswitchinterval(_SWITCH_SECONDS)
+        self._thread = None if direct else threading.Thread(target=self._run, name="log", daemon=True)
+        if self._thread is not None:
+            self._thread.start()
+            sys.setswitchinterval(_SWITCH_SECONDS)
 
-    def put(self, event: Event) -> None:
-        """Hand an event over."""
-        if len(self._lines) >= _WAITING_LINES:
-            self._dropped += 1
-            return
-        try:
-            line = self._render(event)
-        except (TypeError, ValueError) as error:  # a value that has no place in a line of the log
-            line = self._render({"time": event["time"], "event": "unloggable", "what": ascii(event), "why": str(error)})
-        self._lines.append(line)
-        if not self._wanted.is_set():
-            self._wanted.set()
+    def info(self, event: str, /, **fields: Any) -> None:
+        """Something went as it should."""
+        if self._told:
+            self._put(_stamped(event, fields, "info"))
+
+    def warning(self, event: str, /, **fields: Any) -> None:
+        """Something did not, which is nobody's mistake here."""
+        self._put(_stamped(event, fields, "warning"))
+
+    def error(self, event: str, /, **fields: Any) -> None:
+        """Somebody must look at this."""
+        self._put(_stamped(event, fields, "error"))
 
     def reopen(self) -> None:
         """Open the file again by its name, after it was moved away (log rotation)."""
@@ -67,12 +95,23 @@ class LogWriter:
         """Write what waits, then end."""
         self._stopping = True
         self._wanted.set()
-        self._thread.join(_STOP_SECONDS)
+        if self._thread is not None:
+            self._thread.join(_STOP_SECONDS)
 
-    def _open(self) -> int:
-        if self._path is None:
-            return sys.stderr.fileno()
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    def _put(self, event: Event) -> None:
+        if len(self._lines) >= _WAITING_LINES:
+            self._dropped += 1
+            return
+        try:
+            line = self._render(event)
+        except (TypeError, ValueError) as error:  # a value that has no place in a line of the log
+            why = {"what": ascii(event), "why": ascii(error)}
+            line = self._render(_stamped("unloggable", why, "error"))
+        self._lines.append(line)
+        if self._thread is None:
+            self._write_waiting()
+        elif not self._wanted.is_set():
+            self._wanted.set()
 
     def _run(self) -> None:
         while not self._stopping or self._lines:
@@ -80,12 +119,36 @@ class LogWriter:
             if not self._stopping:
                 time.sleep(_GATHER_SECONDS)
             self._wanted.clear()
-            self._renew()
-            lines = self._taken()
-            try:
-                self._write(lines)
-            except OSError:  # a full disk, a closed pipe: the mail goes on, and the log tells later what it lacks
-                self._dropped += len(lines)
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        self._renew()
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        lost, self._dropped = self._dropped, 0
+        told = [self._render(_stamped("log_events_dropped", {"count": lost}, "error"))] if lost else []
+        try:
+            for octets in self._pieces(lines + told):
+                _write(self._descriptor, octets)
+        except OSError:  # a full disk, a closed pipe: the mail goes on, and the log tells later what it lacks
+            self._dropped += lost + len(lines)
+
+    def _pieces(self, lines: list[bytes]) -> Iterator[bytes]:
+        """Whole lines, together where that is safe."""
+        if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            yield b"".join(lines)
+            return
+        piece = b""
+        for line in lines:
+            if piece and len(piece) + len(line) > _PIPE_OCTETS:
+                yield piece
+                piece = b""
+            piece += line
+        yield piece
+
+    def _open(self) -> int:
+        if self._path is None:
+            return sys.stderr.fileno()
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
     def _renew(self) -> None:
         if self._reopen and self._path is not None:
@@ -95,38 +158,20 @@ class LogWriter:
                 os.close(self._descriptor)
                 self._descriptor = fresh
 
-    def _taken(self) -> list[bytes]:
-        lines = [self._lines.popleft() for _ in range(len(self._lines))]
-        if self._dropped:
-            loss, self._dropped = {"event": "log_events_dropped", "count": self._dropped}, 0
-            lines.append(self._render(_stamped(loss, "error")))
-        return lines
 
-    def _write(self, lines: list[bytes]) -> None:
-        octets = b"".join(lines)
-        while octets:
-            octets = octets[os.write(self._descriptor, octets) :]
+def start_log(*, style: str, file: Path | None, level: str, direct: bool = False) -> LogWriter:
+    """Begin to log: the relay's own events and those of Python's logging, as lines for people or as JSON for machines.
 
-
-def start_log(*, style: str, file: Path | None, level: str) -> LogWriter:
-    """Begin to log: structlog's events and those of Python's logging, as lines for people or as JSON for machines.
+    Args:
+        style: json or console.
+        file: where lines are appended; None is the standard error.
+        level: info or warning, the least that is told.
+        direct: write at once, without a thread.
 
     Raises:
         OSError: the file cannot be opened.
     """
-    writer = LogWriter(_json if style == "json" else _console(file), file)
-    threshold = logging.getLevelNamesMapping()[level.upper()]
-
-    def hand_over(_: Any, method: str, event: Any) -> Event:
-        writer.put(_stamped(event, method))
-        raise structlog.DropEvent
-
-    structlog.configure(
-        processors=[hand_over],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.ReturnLoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
+    writer = LogWriter(_json if style == "json" else _console(file), file, level=level, direct=direct)
     root = logging.getLogger()
     root.handlers[:] = [_Bridge(writer)]
     root.setLevel(logging.WARNING)
@@ -137,19 +182,25 @@ def start_log(*, style: str, file: Path | None, level: str) -> LogWriter:
 class _Bridge(logging.Handler):
     """Python's own logging (of libraries, of bugs caught) goes the same way."""
 
-    def __init__(self, writer: LogWriter) -> None:
+    def __init__(self, log: Log) -> None:
         super().__init__()
-        self._writer = writer
+        self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        event = {"event": record.getMessage(), "logger": record.name}
+        fields = {"logger": record.name}
         if record.exc_info and record.exc_info[1] is not None:
-            event["exception"] = logging.Formatter().formatException(record.exc_info)
-        self._writer.put(_stamped(event, record.levelname.lower()))
+            fields["exception"] = logging.Formatter().formatException(record.exc_info)
+        tell = self._log.error if record.levelno >= logging.ERROR else self._log.warning
+        tell(record.getMessage(), **fields)
 
 
-def _stamped(event: Event, level: str) -> Event:
-    return {"time": datetime.now(UTC), **event, "level": level}
+def _write(descriptor: int, octets: bytes) -> None:
+    while octets:
+        octets = octets[os.write(descriptor, octets) :]
+
+
+def _stamped(event: str, fields: Event, level: str) -> Event:
+    return {"time": datetime.now(UTC), "event": event, **fields, "level": level}
 
 
 def _json(event: Event) -> bytes:
@@ -157,7 +208,9 @@ def _json(event: Event) -> bytes:
     return orjson.dumps(event, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _console(file: Path | None) -> Callable[[Event], bytes]:
+def _console(file: Path | None) -> Render:
+    import structlog.dev  # noqa: PLC0415 -- it brings rich along, 6 MB that a log for machines does not need
+
     renderer = structlog.dev.ConsoleRenderer(
         colors=file is None and sys.stderr.isatty(), timestamp_key="time", pad_event_to=0
     )

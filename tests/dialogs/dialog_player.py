@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from dialog_script import Script, Step, octets, parse, pattern
 
-from relay.app import Relay
+from relay.app import Relay, Workplace
 from relay.config.load import load
 from relay.config.sources import Flags
 from relay.explain.book import Book
 from relay.explain.shelf import shipped_chapters
+from relay.record.log import NoLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,7 +44,8 @@ async def running_relay(upstream: str, *assignments: str) -> AsyncIterator[tuple
     if not any(each.startswith("upstream.url=") for each in chosen):
         chosen = (f"upstream.url=smtp+plain://{upstream}", *chosen)
     flags = Flags(listen=("127.0.0.1:0",), set=("hostname=relay.test", "timeouts.drain=1", *chosen))
-    relay = Relay(load(None, flags, {}), shipped_book())
+    settings = load(None, flags, {})
+    relay = Relay(settings, shipped_book(), Workplace.alone(settings, NoLog()))
     (address,) = await relay.listen()
     try:
         yield relay, int(address.rpartition(":")[2])

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from relay.app import Relay
+from relay.app import Relay, Workplace
 from relay.config import Flags, load
 from relay.explain import Book, shipped_chapters
 from relay.practice import start
+from relay.record.log import NoLog
 
 # The bare classes leave transports open where they are stopped or give up: collected here, not in a later test.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -36,7 +37,8 @@ async def relay_before(upstream: tuple[str, int], *assignments: str):
     host, port = upstream
     flags = Flags(upstream=f"smtp+plain://{host}:{port}", set=("timeouts.drain=5", *assignments))
     listen = () if any(each.startswith("listen=") for each in assignments) else ("127.0.0.1:0",)
-    relay = Relay(load(None, Flags(listen, flags.upstream, set=flags.set), {}), _BOOK)
+    settings = load(None, Flags(listen, flags.upstream, set=flags.set), {})
+    relay = Relay(settings, _BOOK, Workplace.alone(settings, NoLog()))
     (address,) = await relay.listen()
     try:
         yield relay, int(address.rpartition(":")[2])

@@ -43,7 +43,9 @@ SAMPLES = {
     "log.mask_addresses": ("on", "True"),
     "log.level": ("warning", "warning"),
     "retry.mode": ("off", "off"),
-    "workers": ("auto", "1"),
+    "web.listen": ("[::1]:0", "[::1]:0"),
+    "web.hosts": ("[relay.example.com]", "relay.example.com"),
+    "workers": ("3", "3"),
 }
 
 
@@ -68,7 +70,7 @@ def value_at(settings: Settings, key: tuple[str, ...]) -> str:
     if key[-1] in ("url_file", "password_file"):
         key = ("upstream", key[-1].removesuffix("_file"))
     found: Any = reduce(getattr, key, settings)
-    return str(found[0].address if isinstance(found, tuple) else found)
+    return str(getattr(found[0], "address", found[0]) if isinstance(found, tuple) else found)
 
 
 def surroundings(key: tuple[str, ...]) -> dict[str, str]:

@@ -1,0 +1,125 @@
+"""The relay's own small site: metrics for Prometheus, and whether it lives and serves. Home of the web libraries."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from relay.sockets import bind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
+
+    from prometheus_client.metrics_core import Metric
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from relay.config.settings import Web
+    from relay.record.counters import Counters
+
+_HELP = {
+    "messages": "Messages that the upstream has taken.",
+    "octets": "Octets of the messages that the upstream has taken.",
+    "connections": "Clients that have connected.",
+    "clients": "Clients that are connected now.",
+    "failures": "Refusals that were explained, by reason, phase of the dialogue, and class of the code.",
+    "faults": "Failures no upstream put into words: trouble on the way to it, and the relay's own limits.",
+}
+_LABELS = {"failures": ("reason", "phase", "class"), "faults": ("fault",)}
+_GAUGES = ("clients",)
+
+
+@asynccontextmanager
+async def site(web: Web, counters: Counters, serves: Callable[[], bool]) -> AsyncIterator[None]:
+    """Serve the site while the context lasts.
+
+    Args:
+        web: where it listens, and under which names it is asked for.
+        counters: what it shows.
+        serves: whether the relay takes mail now.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    ((sockets,),) = bind([web.listen]) if web.listen is not None else (((),),)
+    config = uvicorn.Config(
+        _OnlyKnownHosts(pages(counters, serves), web.hosts), log_config=None, access_log=False, lifespan="off"
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=list(sockets)))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def pages(counters: Counters, serves: Callable[[], bool]) -> Starlette:
+    """The site as an application."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(counters))
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def livez(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        return PlainTextResponse("ok\n") if serves() else PlainTextResponse("shutting down\n", 503)
+
+    return Starlette(routes=[Route("/metrics", metrics), Route("/livez", livez), Route("/readyz", readyz)])
+
+
+class _Collector:
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        families = {}
+        for (name, *labels), value in self._counters.totals():
+            kind = GaugeMetricFamily if name in _GAUGES else CounterMetricFamily
+            if name not in families:
+                families[name] = kind(f"relay_{name}", _HELP[name], labels=_LABELS.get(name, ()))
+            if value or not labels:  # of hundreds of combinations few ever happen
+                families[name].add_metric(labels, value)
+        yield from families.values()
+
+
+class _OnlyKnownHosts:
+    """Answers only who asks for a host by its IP address or a known name (a foreign name is DNS rebinding)."""
+
+    def __init__(self, app: ASGIApp, names: tuple[str, ...]) -> None:
+        self._app = app
+        self._names = {"localhost", *(name.lower() for name in names)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1")
+        app = self._app if self._knows(host) else PlainTextResponse("unknown host; see web.hosts\n", 421)
+        await app(scope, receive, send)
+
+    def _knows(self, host: str) -> bool:
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return name.lower() in self._names
+        return True
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the relay."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield

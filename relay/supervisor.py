@@ -1,0 +1,188 @@
+"""Several processes that share the work, forked from one that watches them and passes signals on.
+
+Every process that accepts clients has sockets of its own on each address, which the supervisor keeps open: clients that
+wait in them are served by the process that follows one that died. One more process, the office, carries what must exist
+once, if there is any such thing.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from relay import memory
+from relay.app import Errand, Workplace
+from relay.config.problem import SettingsError
+from relay.explain import BookError
+from relay.parts import read_book
+from relay.proxy.places import SharedPlaces
+from relay.record.counters import Counters
+from relay.sockets import Sockets, bind, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.config import Settings
+    from relay.explain.book import Book
+    from relay.record.log import Log
+
+_READY = signal.SIGUSR1  # a process tells the supervisor that it works
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, _READY}
+_BEYOND_DRAIN_SECONDS = 15.0  # then a process that does not stop is killed
+_SHORT_LIFE_SECONDS = 5.0  # a process that died so soon is started again only after a while
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Work(Protocol):
+    """What a process does: it logs on its own, serves, and ends; called in the process itself."""
+
+    def __call__(self, settings: Settings, book: Book, place: Workplace, errand: Errand) -> None:
+        """Run until told to stop. `place.log` is the supervisor's own, to be replaced."""
+
+
+class Orders(NamedTuple):
+    """What the supervisor is told: what each process does, how settings are read again, where events go.
+
+    `office`: whether there is something to carry once.
+    """
+
+    work: Work
+    reload: Callable[[], Settings]
+    log: Log
+    office: bool
+
+
+@dataclass(slots=True)
+class _Member:
+    """One process of the crew, by its row; `pid` is 0 while it is not running."""
+
+    row: int
+    sockets: Sockets
+    pid: int = 0
+    started: float = 0.0
+    short_lives: int = 0
+    due: float = field(default=0.0)
+
+
+class Supervisor:
+    """Starts the crew and stays with it until it is told to stop.
+
+    Raises (from `run`):
+        OSError: an address cannot be bound.
+        BookError: the book holds mistakes.
+    """
+
+    def __init__(self, settings: Settings, orders: Orders) -> None:
+        self._settings = settings
+        self._work, self._reload, self._log, with_office = orders
+        self._book = read_book(settings)
+        sockets = bind((listener.address for listener in settings.listen), settings.workers)
+        self.addresses = tuple(dict.fromkeys(name_of(sock) for listener in sockets[0] for sock in listener))
+        office = (tuple(() for _ in settings.listen),) if with_office else ()
+        self._crew = [_Member(row, given) for row, given in enumerate((*sockets, *office))]
+        self._workers = settings.workers
+        self._counters = Counters(len(self._crew))
+        self._places = SharedPlaces(len(self._crew))
+        self._ready = mmap.mmap(-1, len(self._crew))
+        self._lifeline, self._life = os.pipe()  # the other processes see its end when this one is gone
+
+    def run(self, announce: Callable[[tuple[str, ...]], None]) -> None:
+        """Work until SIGTERM or SIGINT; `announce` is called once every process serves."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        memory.settle()
+        for member in self._crew:
+            self._start(member)
+        told = False
+        while True:
+            heard = signal.sigtimedwait(_SIGNALS, 1.0)
+            number = heard.si_signo if heard is not None else 0
+            if number in (signal.SIGTERM, signal.SIGINT):
+                break
+            if number == signal.SIGHUP:
+                self._renew()
+            self._bury()
+            self._start_those_due()
+            if not told and all(self._ready[:]):
+                told = True
+                announce(self.addresses)
+        self._stop()
+
+    def _start(self, member: _Member) -> None:
+        member.started = time.monotonic()
+        member.pid = os.fork()
+        if member.pid == 0:
+            os._exit(self._be(member))
+
+    def _be(self, member: _Member) -> int:
+        """What the forked process does; its exit status."""
+        try:
+            os.close(self._life)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            self._places.take_row(member.row)
+            place = Workplace(
+                sockets=member.sockets,
+                log=self._log,
+                counters=self._counters,
+                places=self._places,
+                row=member.row,
+                office=member.row >= self._workers,
+                lifeline=self._lifeline,
+            )
+            self._work(self._settings, self._book, place, Errand(self._reload, lambda _: self._tell_ready(member)))
+        except BaseException:
+            logging.getLogger(__name__).exception("a process of the relay has failed")
+            return 1
+        return 0
+
+    def _tell_ready(self, member: _Member) -> None:
+        self._ready[member.row] = 1
+        os.kill(os.getppid(), _READY)
+
+    def _bury(self) -> None:
+        """Take note of every process that has ended, and decide when it is started again."""
+        for member in self._crew:
+            if not member.pid or os.waitpid(member.pid, os.WNOHANG)[0] == 0:
+                continue
+            now = time.monotonic()
+            member.short_lives = member.short_lives + 1 if now - member.started < _SHORT_LIFE_SECONDS else 0
+            pause = min(0.25 * 2**member.short_lives, _LONGEST_PAUSE_SECONDS) if member.short_lives else 0.0
+            self._log.error("worker_died", worker=member.row, pid=member.pid, restart_in=pause)
+            member.pid, member.due = 0, now + pause
+
+    def _start_those_due(self) -> None:
+        for member in self._crew:
+            if not member.pid and time.monotonic() >= member.due:
+                self._start(member)
+
+    def _renew(self) -> None:
+        """Try the new settings and the new book here first: either every process takes them over, or none."""
+        try:
+            settings = self._reload()
+            self._settings, self._book = settings, read_book(settings)
+        except (SettingsError, BookError, ValueError, OSError) as error:
+            self._log.error("reload_refused", why=str(error))
+        else:
+            self._tell_all(signal.SIGHUP)
+
+    def _stop(self) -> None:
+        for sock in (sock for member in self._crew for listener in member.sockets for sock in listener):
+            sock.close()  # nobody may wait there in vain
+        self._tell_all(signal.SIGTERM)
+        deadline = time.monotonic() + self._settings.timeouts.drain + _BEYOND_DRAIN_SECONDS
+        while any(member.pid for member in self._crew):
+            for member in self._crew:
+                if member.pid and os.waitpid(member.pid, os.WNOHANG)[0]:
+                    member.pid = 0
+            heard = signal.sigtimedwait(_SIGNALS, 0.1)
+            if time.monotonic() > deadline or (heard is not None and heard.si_signo == signal.SIGINT):
+                self._tell_all(signal.SIGKILL)
+
+    def _tell_all(self, number: signal.Signals) -> None:
+        for member in self._crew:
+            if member.pid:
+                os.kill(member.pid, number)

@@ -1,0 +1,165 @@
+"""Several processes that share the work: watched, started again, told of signals, counted as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from running_client import Client, assert_explained
+from running_relay import run_relay, wait_for, write_settings
+
+SEVERAL = {"workers": 3}
+
+
+def children(pid: int) -> set[int]:
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def send(relay, times: int = 1) -> None:
+    for _ in range(times):
+        with Client(relay.addresses[0]) as client:
+            client.greet()
+            assert client.send_mail().code == 250
+            assert client.ask("QUIT").code == 221
+
+
+def test_mail_passes_and_every_event_is_a_whole_line(start):
+    relay = start(SEVERAL)
+    assert len(children(relay.process.pid)) == 3
+    send(relay, 20)
+    assert len(relay.events("relay_message", 20)) == 20
+
+
+def test_a_worker_that_is_killed_is_started_again_and_waiting_clients_are_served(start):
+    relay = start({"workers": 2})
+    before = children(relay.process.pid)
+    for victim in before:
+        os.kill(victim, signal.SIGSTOP)  # now every new client waits in the queue of one of them
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(relay.addresses[0])) for _ in range(8)]
+        for victim in before:
+            os.kill(victim, signal.SIGKILL)
+        for client in clients:
+            client.greet()
+            assert client.send_mail().code == 250
+    assert not before & children(relay.process.pid)
+    assert {event["pid"] for event in relay.events("worker_died", 2)} == before
+
+
+def test_a_worker_that_keeps_dying_does_not_keep_the_machine_busy(start):
+    relay = start({"workers": 2})
+    for times in range(1, 4):
+        victim, _ = wait_for(lambda: len(now := children(relay.process.pid)) == 2 and now, "two workers")
+        os.kill(victim, signal.SIGKILL)
+        relay.events("worker_died", times)
+    pauses = [event["restart_in"] for event in relay.events("worker_died", 3)]
+    assert pauses[0] > 0
+    assert len(children(relay.process.pid)) <= 2
+
+
+def test_the_stop_lets_mail_in_flight_finish_and_leaves_no_process(start, upstream):
+    relay = start(SEVERAL)
+    workers = children(relay.process.pid)
+    upstream.conduct.verdict.clear()
+    with Client(relay.addresses[0]) as client:
+        client.greet()
+        client.begin_message()
+        client.say(b"Subject: x\r\n\r\n.\r\n")
+        wait_for(lambda: upstream.conduct.size, "the message at the upstream")
+        relay.process.terminate()
+        wait_for(lambda: len(relay.events("relay_stopping", 3)) == 3, "all workers to hear of it")
+        upstream.conduct.verdict.set()
+        assert client.hear().code == 250
+    assert relay.process.wait(10) == 0
+    assert all(map(gone, workers))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(relay.addresses[0])
+
+
+def test_workers_end_with_a_supervisor_that_was_killed(start):
+    relay = start(SEVERAL)
+    workers = children(relay.process.pid)
+    relay.process.kill()
+    relay.process.wait()
+    wait_for(lambda: all(map(gone, workers)), "the workers to end")
+    relay.process.returncode = 0  # as it was meant to end
+
+
+def test_a_reload_reaches_every_worker_and_cuts_nobody_off(start):
+    relay = start(SEVERAL)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(relay.addresses[0])) for _ in range(9)]
+        for client in clients:
+            client.greet()
+        settings = {**json.loads(relay.config.read_text()), "limits": {"recipients": 1}}
+        write_settings(relay.config, settings)
+        relay.process.send_signal(signal.SIGHUP)
+        relay.events("reloaded", 3)
+        for client in clients:
+            client.begin_mail()
+            assert_explained(client.ask("RCPT TO:<second@there.example>"), 452, "4.5.3")
+
+
+def test_a_bad_reload_reaches_no_worker(start):
+    relay = start(SEVERAL)
+    workers = children(relay.process.pid)
+    good = relay.config.read_text()
+    relay.config.write_text("limits:\n  recipients: many\n")
+    relay.process.send_signal(signal.SIGHUP)
+    assert len(relay.events("reload_refused")) == 1
+    relay.config.write_text(good)
+    send(relay, 3)
+    assert children(relay.process.pid) == workers
+
+
+def test_the_limits_of_connections_hold_for_all_together(start):
+    relay = start({**SEVERAL, "limits": {"connections": 5}})
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(Client(relay.addresses[0])).greet()
+        assert_explained(stack.enter_context(Client(relay.addresses[0])).hear(), 421, "4.3.2")
+
+
+def test_the_limit_of_one_address_holds_for_all_together(start):
+    listen = [{"address": "127.0.0.1:0", "allow": ["192.0.2.0/24"], "proxy_protocol": ["127.0.0.1"]}]
+    relay = start({**SEVERAL, "listen": listen, "limits": {"connections_per_address": 4}})
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(relay.addresses[0])) for _ in range(6)]
+        for client in clients:
+            client.say(b"PROXY TCP4 192.0.2.7 127.0.0.1 4000 25\r\n")
+        assert sorted(client.hear().code for client in clients) == [220] * 4 + [421] * 2
+
+
+def test_two_relays_do_not_share_an_address_by_mistake(start, upstream, tmp_path):
+    host, port = start(SEVERAL).addresses[0]
+    second = {**SEVERAL, "upstream": {"url": upstream.url}, "listen": [{"address": f"{host}:{port}"}]}
+    (tmp_path / "second").mkdir()
+    with (
+        pytest.raises(pytest.fail.Exception, match=f"cannot listen: .*{host}:{port}: Address already in use"),
+        run_relay(tmp_path / "second", second),
+    ):
+        pass
+
+
+def test_metrics_are_those_of_all_workers(start):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    relay = start({**SEVERAL, "web": {"listen": f"127.0.0.1:{port}"}})
+    send(relay, 12)
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    assert "relay_messages_total 12.0" in text
+    assert "relay_connections_total 12.0" in text

@@ -1,0 +1,141 @@
+"""The log: whole lines, never in the way, nothing lost without being told."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relay.record import log as log_module
+from relay.record.log import start_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def root_logger():
+    root = logging.getLogger()
+    kept, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = kept, level
+
+
+def events(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "relay.log"
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_events_become_lines_in_their_order(path, direct):
+    log = start_log(style="json", file=path, level="info", direct=direct)
+    for number in range(500):
+        log.info("told", number=number)
+    log.stop()
+    assert [event["number"] for event in events(path)] == list(range(500))
+
+
+def test_the_level_leaves_out_what_is_less_important(path):
+    log = start_log(style="json", file=path, level="warning")
+    log.info("good")
+    log.warning("bad")
+    log.error("worse")
+    log.stop()
+    assert [(event["event"], event["level"]) for event in events(path)] == [("bad", "warning"), ("worse", "error")]
+
+
+def test_what_cannot_be_put_into_words_is_said_so_and_does_not_fail(path):
+    log = start_log(style="json", file=path, level="info")
+    log.info("odd", words="\ud800")
+    log.info("good")
+    log.stop()
+    odd, good = events(path)
+    assert odd["event"] == "unloggable" and "ud800" in str(odd["what"])
+    assert good["event"] == "good"
+
+
+def test_a_moved_file_is_left_when_told(path):
+    log = start_log(style="json", file=path, level="info", direct=True)
+    log.info("before")
+    path.rename(path.with_suffix(".1"))
+    log.info("still the old file")
+    log.reopen()
+    log.info("after")
+    log.stop()
+    assert [event["event"] for event in events(path)] == ["after"]
+    assert [event["event"] for event in events(path.with_suffix(".1"))] == ["before", "still the old file"]
+
+
+def test_what_a_full_disk_did_not_take_is_counted_and_told_later(path, monkeypatch):
+    log = start_log(style="json", file=path, level="info", direct=True)
+    write = os.write
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(log_module.os, "write", full)
+    log.info("lost")
+    log.info("lost too")
+    monkeypatch.setattr(log_module.os, "write", write)
+    log.info("written")
+    log.stop()
+    written, told = events(path)
+    assert written["event"] == "written"
+    assert (told["event"], told["count"], told["level"]) == ("log_events_dropped", 2, "error")
+
+
+def test_too_many_waiting_lines_are_dropped_and_counted(path, monkeypatch):
+    monkeypatch.setattr(log_module, "_WAITING_LINES", 3)
+    monkeypatch.setattr(log_module, "_GATHER_SECONDS", 0.2)
+    log = start_log(style="json", file=path, level="info")
+    for number in range(10):
+        log.info("told", number=number)
+    log.stop()
+    *told, dropped = events(path)
+    assert (dropped["event"], dropped["count"]) == ("log_events_dropped", 10 - len(told))
+    assert [event["number"] for event in told] == list(range(len(told)))
+
+
+def test_to_a_pipe_go_whole_lines_of_no_more_than_is_written_at_once(tmp_path, monkeypatch):
+    """More than PIPE_BUF could be mixed with the lines of another process."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    pieces: list[bytes] = []
+    write = os.write
+    monkeypatch.setattr(log_module.os, "write", lambda to, octets: pieces.append(octets) or write(to, octets))
+    log = start_log(style="json", file=pipe, level="info")
+    for number in range(100):
+        log.info("told", number=number, words="x" * 100)
+    log.stop()
+    whole = os.read(reader, 1 << 16)
+    os.close(reader)
+    assert whole.count(b"\n") == 100
+    assert all(piece.endswith(b"\n") and len(piece) <= 4096 for piece in pieces)
+
+
+def test_pythons_own_logging_goes_the_same_way(path):
+    log = start_log(style="json", file=path, level="info")
+    try:
+        {}["x"]
+    except KeyError:
+        logging.getLogger("somewhere").exception("a bug")
+    log.stop()
+    (event,) = events(path)
+    assert (event["event"], event["logger"], event["level"]) == ("a bug", "somewhere", "error")
+    assert "KeyError" in str(event["exception"])
+
+
+def test_for_people_a_line_is_short(path):
+    log = start_log(style="console", file=path, level="info", direct=True)
+    log.info("relay_ready", listen=["127.0.0.1:2525"], nothing=None)
+    log.stop()
+    text = path.read_text()
+    assert "relay_ready" in text and "127.0.0.1:2525" in text and "nothing" not in text and text.count("\n") == 1

@@ -1,0 +1,82 @@
+"""The relay's own site: what is counted is shown, and only to who asks for a host that it knows."""
+
+from __future__ import annotations
+
+import socket
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from relay.config.settings import Web
+from relay.explain import Reason
+from relay.record.counters import CLIENTS, MESSAGES, Counters
+from relay.record.site import pages, site
+from relay.smtp import Fault, Phase
+
+
+async def ask(app, path: str, host: str = "127.0.0.1:8025") -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://relay") as client:
+        return await client.get(path, headers={"Host": host})
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    families = text_string_to_metric_families(text)
+    return {
+        (each.name, *(value for _, value in sorted(each.labels.items()))): each.value
+        for family in families
+        for each in family.samples
+    }
+
+
+async def test_metrics_add_up_what_each_process_has_counted():
+    counters = Counters(2)
+    for number in range(2):
+        row = counters.row(number)
+        row.add(MESSAGES, 5)
+        row.set(CLIENTS, number + 1)
+        row.failure(Reason.MAILBOXFULL, Phase.RCPT, 452)
+        row.failure(Reason.UNDEFINED, None, 500)
+        row.fault(Fault.TOO_MANY_CONNECTIONS)
+    answer = await ask(pages(counters, lambda: True), "/metrics")
+    found = samples(answer.text)
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert found["relay_messages_total",] == 10
+    assert found["relay_clients",] == 3
+    assert found["relay_failures_total", "4xx", "rcpt", "mailboxfull"] == 2
+    assert found["relay_failures_total", "5xx", "", "undefined"] == 2
+    assert found["relay_faults_total", "too-many-connections"] == 2
+    assert found["relay_octets_total",] == 0  # what never happened is 0, not missing
+    assert not any("greylisted" in key for key in found)
+
+
+async def test_health():
+    serves = [True]
+    app = pages(Counters(), lambda: serves[0])
+    assert (await ask(app, "/livez")).status_code == (await ask(app, "/readyz")).status_code == 200
+    serves[0] = False
+    assert (await ask(app, "/readyz")).status_code == 503
+    assert (await ask(app, "/livez")).status_code == 200
+    assert (await ask(app, "/elsewhere")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8025", 200),
+        ("[::1]:8025", 200),
+        ("10.2.3.4", 200),
+        ("localhost:8025", 200),
+        ("Relay.Example.COM:8025", 200),
+        ("rebound.example:8025", 421),
+        ("", 421),
+    ],
+)
+async def test_a_foreign_name_is_not_answered(host, status):
+    web = Web(listen="127.0.0.1:0", hosts=("relay.example.com",))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    web = Web(listen=f"127.0.0.1:{port}", hosts=web.hosts)
+    async with site(web, Counters(), lambda: True), httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/livez", headers={"Host": host})
+    assert answer.status_code == status
