@@ -1,0 +1,75 @@
+"""Several ways side by side: in each round every way has its turn, so that what disturbs the machine disturbs all."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from benchmarks.figures import Comparison, Run
+from benchmarks.loads import Lane, LoadError, Sink, run
+from benchmarks.peers import Peer, Target, serving
+from benchmarks.programs import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_WARM_UP_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long and how often is measured."""
+
+    rounds: int
+    seconds: float
+    idle_sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The peers that run, and why the others do not."""
+
+    targets: tuple[Target, ...]
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def ways(peers: Sequence[Peer], upstream: int, folder: Path, facts: Mapping[str, str]) -> Iterator[Ways]:
+    """Run these peers in front of one upstream, as many of them as this machine has."""
+    targets: list[Target] = []
+    unavailable: dict[str, str] = {}
+    with ExitStack() as stack:
+        for number, peer in enumerate(peers):
+            try:
+                targets.append(stack.enter_context(serving(peer, upstream, folder / f"peer{number}", facts)))
+            except UnavailableError as error:
+                unavailable[peer.name] = str(error)
+        yield Ways(tuple(targets), unavailable)
+
+
+def compare(title: str, lanes: Sequence[Lane], pace: Pace, sink: Sink) -> Comparison:
+    """Measure every lane in every round. A lane on which a load breaks off is left out, with the reason."""
+    broken: dict[str, str] = {}
+    runs: dict[str, list[Run]] = {lane.name: [] for lane in lanes}
+    _one_round(lanes, _WARM_UP_SECONDS, sink, broken)
+    for number in range(pace.rounds):
+        turned = number % len(lanes)  # each round begins with another lane
+        found = _one_round([*lanes[turned:], *lanes[:turned]], pace.seconds, sink, broken)
+        for name, one in found.items():
+            runs[name].append(one)
+    whole = {name: tuple(found) for name, found in runs.items() if name not in broken}
+    return Comparison(title, whole, broken)
+
+
+def _one_round(lanes: Sequence[Lane], seconds: float, sink: Sink, broken: dict[str, str]) -> dict[str, Run]:
+    found: dict[str, Run] = {}
+    for lane in lanes:
+        if lane.name in broken:
+            continue
+        try:
+            found[lane.name] = run(lane, seconds, sink)
+        except LoadError as error:
+            broken[lane.name] = f"broke off: {error}"
+    return found
