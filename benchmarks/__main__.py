@@ -7,11 +7,13 @@ import resource
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from benchmarks.course import PARTS, Course
 from benchmarks.figures import Results
+from benchmarks.generators import GENERATORS, usual
 from benchmarks.machine import describe
 from benchmarks.plot import draw
 from benchmarks.programs import HERE, UnavailableError
@@ -34,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="relay-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # the peers' own users must come in
-        course = Course(_QUICK if options.quick else _FULL, folder, options.replies)
+        course = Course(_pace(options), folder, options.replies)
         results = _measure(course, options.only or list(PARTS))
     _write(results, options.output)
 
@@ -48,6 +50,10 @@ def _measure(course: Course, names: Sequence[str]) -> Results:
         except UnavailableError as error:
             results = results.without(name, str(error))
     return results
+
+
+def _pace(options: argparse.Namespace) -> Pace:
+    return replace(_QUICK if options.quick else _FULL, generator=options.generator)
 
 
 def _write(results: Results, folder: Path) -> None:
@@ -66,9 +72,12 @@ def _write(results: Results, folder: Path) -> None:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute, to see that all works; not to be quoted")
+    parser.add_argument("--generator", choices=GENERATORS, default=usual(), help="of W1 to W3; here: %(default)s")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"some of: {', '.join(PARTS)}")
     parser.add_argument("--replies", type=Path, metavar="TSV", help="look these replies up, not the book's examples")
-    parser.add_argument("--output", type=Path, default=HERE / "results", metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument(
+        "--output", type=Path, default=HERE / "results", metavar="FOLDER", help="default: benchmarks/results"
+    )
     return parser.parse_args(arguments)
 
 

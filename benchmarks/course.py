@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmarks import idle, lookups, startup
+from benchmarks.generators import GENERATORS, LoadError
 from benchmarks.goals import DIRECT, lane
-from benchmarks.loads import LOGIN, Lane, LoadError, Sink, sink
+from benchmarks.loads import LOGIN, Lane, Sink, sink
 from benchmarks.peers import (
     DOVECOT,
     HAPROXY_TLS,
@@ -43,6 +44,11 @@ class Course:
     folder: Path
     replies: Path | None = None
 
+    @property
+    def own_pace(self) -> Pace:
+        """The pace with the project's own generator, for what no other can do."""
+        return replace(self.pace, generator=GENERATORS[0])
+
     def room(self, name: str) -> Path:
         """A folder of its own for one part."""
         made = self.folder / name
@@ -55,9 +61,11 @@ def _side_by_side(name: str) -> Callable[[Course, Results], Results]:
 
     def measure(course: Course, results: Results) -> Results:
         load = LOADS[name]
+        pace = course.pace if load.counts else course.own_pace
         with _started(course.room(name), PEERS) as (taken, found):
             lanes = [Lane(target.name, target, load) for target in (_direct(taken), *found.targets)]
-            return _with(results, name, compare(load.title, lanes, course.pace, taken), found)
+            compared = compare(load.title, lanes, pace, taken)
+        return _with(results, name, compared, found, _relay_by_others(compared))
 
     return measure
 
@@ -70,8 +78,9 @@ def _waiting(course: Course, results: Results) -> Results:
             try:
                 costs.append(idle.measure(target, course.pace.idle_sessions))
             except LoadError as error:
-                broken[target.name] = f"W4: {error}"
-    return replace(results, idle=tuple(costs), unavailable={**results.unavailable, **broken})
+                broken[f"W4, {target.name}"] = str(error)
+    left_out = {f"W4, {name}": why for name, why in found.unavailable.items()}
+    return replace(results, idle=tuple(costs), unavailable={**results.unavailable, **left_out, **broken})
 
 
 def _refusals(course: Course, results: Results) -> Results:
@@ -82,8 +91,13 @@ def _refusals(course: Course, results: Results) -> Results:
             for target in (_direct(taken), *found.targets)
             for load in (ACCEPTED, ADDRESS_ONLY, REFUSED)
         ]
-        compared = compare("every RCPT refused and explained, 20 sessions at once", lanes, course.pace, taken)
-    return _with(results, "refusals", compared, found)
+        compared = compare("every RCPT refused and explained, 20 sessions at once", lanes, course.own_pace, taken)
+    pairs = [
+        (lane(target.name, REFUSED.title), lane(target.name, load.title))
+        for target in found.targets
+        for load in (ACCEPTED, ADDRESS_ONLY)
+    ]
+    return _with(results, "refusals", compared, found, pairs)
 
 
 def _tls(course: Course, results: Results) -> Results:
@@ -98,8 +112,8 @@ def _tls(course: Course, results: Results) -> Results:
     ):
         lanes = [Lane(DIRECT, _direct(taken), W1, LOGIN)]
         lanes += [Lane(one.name, one, W1, LOGIN if one.name in _LOG_IN_THEMSELVES else "") for one in found.targets]
-        compared = compare("W1 with TLS and a login towards the upstream", lanes, course.pace, taken)
-    return _with(results, "TLS", compared, found)
+        compared = compare("W1 with TLS and a login towards the upstream", lanes, course.own_pace, taken)
+    return _with(results, "TLS", compared, found, _relay_by_others(compared))
 
 
 def _start(course: Course, results: Results) -> Results:
@@ -135,6 +149,12 @@ def _direct(taken: Sink) -> Target:
     return Target(DIRECT, taken.port)
 
 
-def _with(results: Results, name: str, compared: Comparison, found: Ways) -> Results:
-    whole = replace(compared, unavailable={**found.unavailable, **compared.unavailable})
+def _relay_by_others(compared: Comparison) -> list[tuple[str, str]]:
+    ours = [way for way in compared.runs if way.startswith(RELAY.name)]
+    return [(mine, other) for mine in ours for other in compared.runs if other not in (*ours, DIRECT)]
+
+
+def _with(results: Results, name: str, compared: Comparison, found: Ways, pairs: Sequence[tuple[str, str]]) -> Results:
+    measured = tuple(pair for pair in pairs if compared.runs.keys() >= set(pair))
+    whole = replace(compared, unavailable={**found.unavailable, **compared.unavailable}, pairs=measured)
     return replace(results, comparisons={**results.comparisons, name: whole})

@@ -61,6 +61,7 @@ class Comparison:
     title: str
     runs: Mapping[str, tuple[Run, ...]]
     unavailable: Mapping[str, str] = field(default_factory=dict)  # way -> why it was not measured
+    pairs: tuple[tuple[str, str], ...] = ()  # whom to set beside whom in the report
 
     def figure(self, way: str, quantity: Callable[[Run], float]) -> Figure:
         """A quantity of one way over all rounds."""

@@ -29,7 +29,7 @@ class Goal:
     """A bound on a figure. `at_most` tells which way is good."""
 
     words: str
-    value: Value  # raises KeyError or IndexError where it was not measured
+    value: Value  # raises KeyError, StopIteration or ZeroDivisionError where it was not measured
     must: float
     aim: float
     at_most: bool = False

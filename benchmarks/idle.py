@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import IdleCost
-from benchmarks.loads import LoadError
+from benchmarks.generators import LoadError
 from benchmarks.process_tree import memory
 
 if TYPE_CHECKING:

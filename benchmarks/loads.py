@@ -1,17 +1,16 @@
-"""One load on one way: sent by smtpload, taken by smtpsink, and counted where it arrives."""
+"""One load on one way: sent by a generator, taken by smtpsink, and counted where it arrives."""
 
 from __future__ import annotations
 
 import base64
-import json
 import socket
-import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Run
+from benchmarks.generators import LoadError, Sent, smtp_source, smtpload
 from benchmarks.peers import PASSWORD, USER, Target
 from benchmarks.process_tree import PeakMemory, cpu_seconds
 from benchmarks.programs import compiled, free_port, running, wait_for_server
@@ -22,11 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOGIN = base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()  # AUTH PLAIN (RFC 4616)
-_PATIENCE_SECONDS = 60  # for one load beyond its own time, and for what is still on its way to arrive
-
-
-class LoadError(Exception):
-    """A load did not go through; the words say where it broke off."""
+_PATIENCE_SECONDS = 60  # for what is still on its way when everything is sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +58,8 @@ def sink(folder: Path, login: str = "") -> Iterator[Sink]:
         yield Sink(port)
 
 
-def run(lane: Lane, seconds: float, sink: Sink) -> Run:
-    """Send for so many seconds; the run lasts until everything has arrived.
+def run(lane: Lane, sink: Sink, seconds: float, messages: int = 0) -> Run:
+    """Send with smtpload for so many seconds, or with smtp-source so many messages, until all have arrived.
 
     Raises:
         LoadError: a reply was not the expected one, or messages are missing.
@@ -73,43 +68,32 @@ def run(lane: Lane, seconds: float, sink: Sink) -> Run:
     arrived = sink.messages()
     spent = cpu_seconds(pid) if pid else 0.0
     with PeakMemory(pid or 0) as peak:
-        sent = _send(lane, seconds)
-        late = _wait_for(sink, arrived + sent["messages"]) if lane.load.arrives else 0.0
+        sent = _send(lane, seconds, messages)
+        late = _wait_for(sink, arrived + sent.messages) if lane.load.arrives else 0.0
     return Run(
-        messages=int(sent["messages"]),
-        seconds=sent["seconds"] + late,
+        messages=sent.messages,
+        seconds=sent.seconds + late,
         cpu_seconds=cpu_seconds(pid) - spent if pid else 0.0,
-        p50_ms=sent["p50_ms"],
-        p99_ms=sent["p99_ms"],
+        p50_ms=sent.p50_ms,
+        p99_ms=sent.p99_ms,
         rss_mib=peak.seen.rss,
         pss_mib=peak.seen.pss,
     )
 
 
-def _send(lane: Lane, seconds: float) -> dict[str, float]:
-    load = lane.load
-    command = [compiled("smtpload"), str(lane.target.port), "-w", str(seconds), "-t", load.recipient]
-    command += ["-s", str(load.sessions), "-l", str(load.length)]
-    command += ["-k"] if load.kept else []
-    command += ["-x", load.ends_at_rcpt] if load.ends_at_rcpt else []
-    command += ["-a", lane.login] if lane.login else []
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + _PATIENCE_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise LoadError(f"the load did not end within {seconds + _PATIENCE_SECONDS:g} s") from None
-    if done.returncode:
-        raise LoadError(done.stderr.strip() or f"smtpload ended with {done.returncode}")
-    sent: dict[str, float] = json.loads(done.stdout)
-    return sent
+def _send(lane: Lane, seconds: float, messages: int) -> Sent:
+    if messages:
+        return smtp_source(lane.load, lane.target.port, messages)
+    return smtpload(lane.load, lane.target.port, seconds, lane.login)
 
 
-def _wait_for(sink: Sink, expected: float) -> float:
+def _wait_for(sink: Sink, expected: int) -> float:
     """Seconds until so many messages have arrived: none for whoever answers only after the sink has."""
     start = time.monotonic()
     arrived, waited = sink.messages(), 0.0
     while arrived < expected:
         if waited > _PATIENCE_SECONDS:
-            raise LoadError(f"{expected - arrived:.0f} messages were taken and never arrived")
+            raise LoadError(f"{expected - arrived} messages were taken and never arrived")
         time.sleep(0.01)
         arrived, waited = sink.messages(), time.monotonic() - start
     return waited

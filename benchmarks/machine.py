@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import platform
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 def describe() -> dict[str, str]:
     """Kind and value."""
     return {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "cores": str(os.cpu_count()),
         "memory": f"{_memory_gib():.0f} GiB",
         "kernel": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}, {platform.machine()}",

@@ -26,18 +26,21 @@ def draw(results: Results, file: Path) -> None:
     from matplotlib.figure import Figure as Picture  # noqa: PLC0415 -- the one user of a large library
 
     shown = [name for name in ("W1", "W2", "W3", "W5") if name in results.comparisons]
+    if not shown:
+        return
     picture = Picture(figsize=(11, 2.6 * len(shown)), layout="constrained")
     for number, name in enumerate(shown, 1):
         axes = picture.add_subplot(len(shown), 1, number)
         found = results.comparisons[name]
         if name == "W5":
             _bars(axes, found, attrgetter("p50_ms"), None)
-            axes.set_xlabel("milliseconds (median; less is better)")
+            axes.set_xscale("log")
+            axes.set_xlabel("milliseconds (median, from min to max; less is better)")
         else:
             _bars(axes, found, attrgetter("rate"), DIRECT)
             axes.set_xlabel("share of the direct rate (median, from min to max; more is better)")
         axes.set_title(found.title, loc="left", fontsize=10)
-    picture.savefig(file)
+    picture.savefig(file, metadata={"Date": None})  # the results say when
 
 
 def _bars(axes: Any, found: Comparison, quantity: Quantity, yardstick: str | None) -> None:

@@ -27,13 +27,18 @@ class UnavailableError(Exception):
     """Something cannot be measured on this machine; the words say why, and what would help."""
 
 
+def installed(name: str) -> str | None:
+    """The full path of a program, None where there is none."""
+    return shutil.which(name, path=_SEARCH_PATH)
+
+
 def find(name: str, package: str) -> str:
     """The full path of an installed program.
 
     Raises:
         UnavailableError: it is not installed.
     """
-    if found := shutil.which(name, path=_SEARCH_PATH):
+    if found := installed(name):
         return found
     raise UnavailableError(f"{name} is not installed (Debian: {package})")
 
@@ -98,7 +103,7 @@ def wait_for_server(process: subprocess.Popen[bytes], port: int, folder: Path, *
 def _last_words(folder: Path) -> str:
     """The last lines it printed that are not merely a frame around words."""
     lines = (folder / "output").read_text("utf-8", "replace").splitlines()
-    told = [line.strip() for line in lines if any(map(str.isalpha, line))]
+    told = [" ".join(line.split()) for line in lines if any(map(str.isalpha, line))]
     return " / ".join(told[-2:])[-300:] or "it printed nothing"
 
 

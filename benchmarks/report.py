@@ -7,20 +7,23 @@ from dataclasses import asdict
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from benchmarks.goals import DIRECT, GOALS, RELAY, Goal
+from benchmarks.goals import DIRECT, GOALS, Goal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from benchmarks.figures import Comparison, Figure, Results
+    from benchmarks.figures import Comparison, Figure, Results, Run
 
-_COLUMNS = {  # what is shown of each run
+    Quantity = Callable[[Run], float]
+
+_COLUMNS: Mapping[str, Quantity] = {  # what is shown of each run
     "messages/s": attrgetter("rate"),
     "CPU ms per message": attrgetter("cpu_ms"),
     "p50 ms": attrgetter("p50_ms"),
     "p99 ms": attrgetter("p99_ms"),
 }
-_MEMORY = {"peak RSS MiB": attrgetter("rss_mib"), "peak PSS MiB": attrgetter("pss_mib")}
+_RATIOS = ("messages/s", "p50 ms", "p99 ms")
+_MEMORY: Mapping[str, Quantity] = {"peak RSS MiB": attrgetter("rss_mib"), "peak PSS MiB": attrgetter("pss_mib")}
 
 
 def markdown(results: Results) -> str:
@@ -38,15 +41,17 @@ def as_json(results: Results) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that count: 0.0457, 1.23, 45.7, 4,570."""
+    """Three digits that count: 0.0457, 1.23, 45.7, 4,570; a hyphen for what was not measured."""
+    if not value:
+        return "-"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def figure(found: Figure) -> str:
-    """Median, and in brackets the least and the most."""
-    return f"{number(found.median)} ({number(found.min)}-{number(found.max)})"
+    """Median, and in brackets the least and the most; a hyphen where nothing was measured."""
+    return f"{number(found.median)} ({number(found.min)}-{number(found.max)})" if found.max else "-"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -69,39 +74,43 @@ def _goal(goal: Goal, results: Results) -> tuple[str, ...]:
     bounds = tuple(f"{sign} {number(bound)}" for bound in (goal.must, goal.aim))
     try:
         value = goal.value(results)
-    except (KeyError, StopIteration):
+    except (KeyError, StopIteration, ZeroDivisionError):
         return (goal.words, "-", *bounds, "not measured")
     reached = "aim" if goal.met(value, goal.aim) else "must" if goal.met(value, goal.must) else "**missed**"
     return (goal.words, number(value), *bounds, reached)
 
 
 def _comparison(name: str, found: Comparison) -> list[str]:
-    yardstick = DIRECT if DIRECT in found.runs else None
-    memory = _MEMORY if any(run.rss_mib for runs in found.runs.values() for run in runs) else {}
-    head = ("way", *_COLUMNS, *(["share of direct"] if yardstick else []), *memory)
+    heading = found.title if found.title.startswith(name) else f"{name}: {found.title}"
+    return [f"## {heading}", _ways(found), *_ratios(found), *_left_out(found)]
+
+
+def _ways(found: Comparison) -> str:
+    columns, memory = _known(found, _COLUMNS), _known(found, _MEMORY)
+    shared = ["share of direct"] if DIRECT in found.runs else []
     rows = []
     for way in found.runs:
-        cells = [figure(found.figure(way, quantity)) for quantity in _COLUMNS.values()]
-        cells += [figure(found.ratio(way, yardstick, attrgetter("rate")))] if yardstick else []
+        cells = [figure(found.figure(way, quantity)) for quantity in columns.values()]
+        cells += [figure(found.ratio(way, DIRECT, attrgetter("rate"))) for _ in shared]
         cells += [number(found.figure(way, quantity).max) for quantity in memory.values()]
         rows.append((way, *cells))
-    return [f"## {_heading(name, found)}", table(head, rows), *_ratios(found), *_left_out(found)]
-
-
-def _heading(name: str, found: Comparison) -> str:
-    return found.title if found.title.startswith(name) else f"{name}: {found.title}"
+    return table(("way", *columns, *shared, *memory), rows)
 
 
 def _ratios(found: Comparison) -> list[str]:
-    """The relay's rate and latency by those of everybody else, round by round."""
-    ours = [way for way in found.runs if way.startswith(RELAY)]
-    others = [way for way in found.runs if way not in ours and way != DIRECT]
+    """Rate and latency of one way by those of another, round by round."""
+    quantities = _known(found, {name: _COLUMNS[name] for name in _RATIOS})
     rows = [
-        (f"{mine} by {other}", *(figure(found.ratio(mine, other, attrgetter(q))) for q in ("rate", "p50_ms", "p99_ms")))
-        for mine in ours
-        for other in others
+        (f"{one} / {other}", *(figure(found.ratio(one, other, quantity)) for quantity in quantities.values()))
+        for one, other in found.pairs
     ]
-    return [table(("ratio", "messages/s", "p50", "p99"), rows)] if rows else []
+    return [table(("ratio", *quantities), rows)] if rows else []
+
+
+def _known(found: Comparison, quantities: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Those that were measured: not every generator knows latencies."""
+    everything = [run for runs in found.runs.values() for run in runs]
+    return {name: quantity for name, quantity in quantities.items() if any(map(quantity, everything))}
 
 
 def _left_out(found: Comparison) -> list[str]:

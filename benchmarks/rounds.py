@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Comparison, Run
-from benchmarks.loads import Lane, LoadError, Sink, run
+from benchmarks.generators import GENERATORS, LoadError
+from benchmarks.loads import Lane, Sink, run
 from benchmarks.peers import Peer, Target, serving
 from benchmarks.programs import UnavailableError
 
@@ -25,6 +26,10 @@ class Pace:
     rounds: int
     seconds: float
     idle_sessions: int
+    generator: str = GENERATORS[0]
+
+    def __str__(self) -> str:
+        return f"{self.rounds} rounds of {self.seconds:g} s for each way; W1 to W3 sent by {self.generator}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +58,26 @@ def compare(title: str, lanes: Sequence[Lane], pace: Pace, sink: Sink) -> Compar
     """Measure every lane in every round. A lane on which a load breaks off is left out, with the reason."""
     broken: dict[str, str] = {}
     runs: dict[str, list[Run]] = {lane.name: [] for lane in lanes}
-    _one_round(lanes, _WARM_UP_SECONDS, sink, broken)
+    warm = _one_round(lanes, sink, broken, _WARM_UP_SECONDS, {})
+    counts = {name: int(one.rate * pace.seconds) for name, one in warm.items() if pace.generator == "smtp-source"}
     for number in range(pace.rounds):
         turned = number % len(lanes)  # each round begins with another lane
-        found = _one_round([*lanes[turned:], *lanes[:turned]], pace.seconds, sink, broken)
+        found = _one_round([*lanes[turned:], *lanes[:turned]], sink, broken, pace.seconds, counts)
         for name, one in found.items():
             runs[name].append(one)
     whole = {name: tuple(found) for name, found in runs.items() if name not in broken}
     return Comparison(title, whole, broken)
 
 
-def _one_round(lanes: Sequence[Lane], seconds: float, sink: Sink, broken: dict[str, str]) -> dict[str, Run]:
+def _one_round(
+    lanes: Sequence[Lane], sink: Sink, broken: dict[str, str], seconds: float, counts: Mapping[str, int]
+) -> dict[str, Run]:
     found: dict[str, Run] = {}
     for lane in lanes:
         if lane.name in broken:
             continue
         try:
-            found[lane.name] = run(lane, seconds, sink)
+            found[lane.name] = run(lane, sink, seconds, counts.get(lane.name, 0))
         except LoadError as error:
             broken[lane.name] = f"broke off: {error}"
     return found

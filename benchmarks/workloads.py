@@ -18,15 +18,17 @@ class Load:
     recipient: str = "rcpt@example.com"
     ends_at_rcpt: str = ""  # the class of the reply to RCPT, after which the session ends; "" sends the message
 
+    counts: bool = False  # whether rate and cost alone matter, so that any generator will do
+
     @property
     def arrives(self) -> bool:
         """Whether it brings messages to the sink."""
         return not self.ends_at_rcpt
 
 
-W1 = Load("W1: 1 KiB, one message a connection, 20 at once")
-W2 = Load("W2: 10 KiB, many messages a connection, 20 at once", length=10 * 1024, kept=True)
-W3 = Load("W3: 10 MiB, 4 at once", sessions=4, length=10 * 1024 * 1024)
+W1 = Load("W1: 1 KiB, one message a connection, 20 at once", counts=True)
+W2 = Load("W2: 10 KiB, many messages a connection, 20 at once", length=10 * 1024, kept=True, counts=True)
+W3 = Load("W3: 10 MiB, 4 at once", sessions=4, length=10 * 1024 * 1024, counts=True)
 W5 = Load("W5: latency, 1 KiB, one session after the other", sessions=1)
 
 ACCEPTED = Load("accepted, message sent")
