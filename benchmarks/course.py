@@ -65,7 +65,7 @@ def _side_by_side(name: str) -> Callable[[Course, Results], Results]:
         with _started(course.room(name), PEERS) as (taken, found):
             lanes = [Lane(target.name, target, load) for target in (_direct(taken), *found.targets)]
             compared = compare(load.title, lanes, pace, taken)
-        return _with(results, name, compared, found, _relay_by_others(compared))
+        return _with(results, name, _whole(compared, found, _relay_by_others(compared)))
 
     return measure
 
@@ -97,7 +97,7 @@ def _refusals(course: Course, results: Results) -> Results:
         for target in found.targets
         for load in (ACCEPTED, ADDRESS_ONLY)
     ]
-    return _with(results, "refusals", compared, found, pairs)
+    return _with(results, "refusals", _whole(compared, found, pairs))
 
 
 def _tls(course: Course, results: Results) -> Results:
@@ -113,7 +113,7 @@ def _tls(course: Course, results: Results) -> Results:
         lanes = [Lane(DIRECT, _direct(taken), W1, LOGIN)]
         lanes += [Lane(one.name, one, W1, LOGIN if one.name in _LOG_IN_THEMSELVES else "") for one in found.targets]
         compared = compare("W1 with TLS and a login towards the upstream", lanes, course.own_pace, taken)
-    return _with(results, "TLS", compared, found, _relay_by_others(compared))
+    return _with(results, "TLS", _whole(compared, found, _relay_by_others(compared)))
 
 
 def _start(course: Course, results: Results) -> Results:
@@ -154,7 +154,11 @@ def _relay_by_others(compared: Comparison) -> list[tuple[str, str]]:
     return [(mine, other) for mine in ours for other in compared.runs if other not in (*ours, DIRECT)]
 
 
-def _with(results: Results, name: str, compared: Comparison, found: Ways, pairs: Sequence[tuple[str, str]]) -> Results:
+def _whole(compared: Comparison, found: Ways, pairs: Sequence[tuple[str, str]]) -> Comparison:
+    """With the pairs of which both were measured, and the peers that did not even start."""
     measured = tuple(pair for pair in pairs if compared.runs.keys() >= set(pair))
-    whole = replace(compared, unavailable={**found.unavailable, **compared.unavailable}, pairs=measured)
-    return replace(results, comparisons={**results.comparisons, name: whole})
+    return replace(compared, unavailable={**found.unavailable, **compared.unavailable}, pairs=measured)
+
+
+def _with(results: Results, name: str, compared: Comparison) -> Results:
+    return replace(results, comparisons={**results.comparisons, name: compared})

@@ -46,6 +46,7 @@ class Lane:
     target: Target
     load: Load
     login: str = ""  # what the client logs in with
+    messages: int = 0  # so many by smtp-source, where not 0
 
 
 @contextmanager
@@ -58,8 +59,8 @@ def sink(folder: Path, login: str = "") -> Iterator[Sink]:
         yield Sink(port)
 
 
-def run(lane: Lane, sink: Sink, seconds: float, messages: int = 0) -> Run:
-    """Send with smtpload for so many seconds, or with smtp-source so many messages, until all have arrived.
+def run(lane: Lane, sink: Sink, seconds: float) -> Run:
+    """Send for so many seconds, or the lane's number of messages, until all have arrived.
 
     Raises:
         LoadError: a reply was not the expected one, or messages are missing.
@@ -68,7 +69,7 @@ def run(lane: Lane, sink: Sink, seconds: float, messages: int = 0) -> Run:
     arrived = sink.messages()
     spent = cpu_seconds(pid) if pid else 0.0
     with PeakMemory(pid or 0) as peak:
-        sent = _send(lane, seconds, messages)
+        sent = _send(lane, seconds)
         late = _wait_for(sink, arrived + sent.messages) if lane.load.arrives else 0.0
     return Run(
         messages=sent.messages,
@@ -81,9 +82,9 @@ def run(lane: Lane, sink: Sink, seconds: float, messages: int = 0) -> Run:
     )
 
 
-def _send(lane: Lane, seconds: float, messages: int) -> Sent:
-    if messages:
-        return smtp_source(lane.load, lane.target.port, messages)
+def _send(lane: Lane, seconds: float) -> Sent:
+    if lane.messages:
+        return smtp_source(lane.load, lane.target.port, lane.messages)
     return smtpload(lane.load, lane.target.port, seconds, lane.login)
 
 

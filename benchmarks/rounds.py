@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Comparison, Run
@@ -58,26 +58,30 @@ def compare(title: str, lanes: Sequence[Lane], pace: Pace, sink: Sink) -> Compar
     """Measure every lane in every round. A lane on which a load breaks off is left out, with the reason."""
     broken: dict[str, str] = {}
     runs: dict[str, list[Run]] = {lane.name: [] for lane in lanes}
-    warm = _one_round(lanes, sink, broken, _WARM_UP_SECONDS, {})
-    counts = {name: int(one.rate * pace.seconds) for name, one in warm.items() if pace.generator == "smtp-source"}
+    warm = _one_round(lanes, sink, broken, _WARM_UP_SECONDS)
+    if pace.generator == "smtp-source":
+        lanes = [_counted(lane, warm, pace.seconds) for lane in lanes]
     for number in range(pace.rounds):
         turned = number % len(lanes)  # each round begins with another lane
-        found = _one_round([*lanes[turned:], *lanes[:turned]], sink, broken, pace.seconds, counts)
+        found = _one_round([*lanes[turned:], *lanes[:turned]], sink, broken, pace.seconds)
         for name, one in found.items():
             runs[name].append(one)
     whole = {name: tuple(found) for name, found in runs.items() if name not in broken}
     return Comparison(title, whole, broken)
 
 
-def _one_round(
-    lanes: Sequence[Lane], sink: Sink, broken: dict[str, str], seconds: float, counts: Mapping[str, int]
-) -> dict[str, Run]:
+def _counted(lane: Lane, warm: Mapping[str, Run], seconds: float) -> Lane:
+    """With as many messages as will take about so many seconds."""
+    return replace(lane, messages=int(warm[lane.name].rate * seconds) or 1) if lane.name in warm else lane
+
+
+def _one_round(lanes: Sequence[Lane], sink: Sink, broken: dict[str, str], seconds: float) -> dict[str, Run]:
     found: dict[str, Run] = {}
     for lane in lanes:
         if lane.name in broken:
             continue
         try:
-            found[lane.name] = run(lane, sink, seconds, counts.get(lane.name, 0))
+            found[lane.name] = run(lane, sink, seconds)
         except LoadError as error:
             broken[lane.name] = f"broke off: {error}"
     return found
