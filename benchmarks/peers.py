@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from benchmarks.programs import CACHE, HERE, UnavailableError, find, free_port, running, wait_for_server
+from benchmarks.programs import CACHE, HERE, UnavailableError, find, free_port, run_to_end, running, wait_for_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +47,7 @@ def _folders_of_postfix(folder: Path) -> None:
     for name, owner in (("queue", "root"), ("data", "postfix")):
         (folder / name).mkdir()
         shutil.chown(folder / name, owner)
-    subprocess.run([find("postfix", "postfix"), "-c", str(folder), "check"], check=True, capture_output=True)
+    run_to_end(find("postfix", "postfix"), "-c", str(folder), "check")
 
 
 def _folders_of_dovecot(folder: Path) -> None:
@@ -133,8 +132,7 @@ def make_certificate(folder: Path) -> dict[str, str]:
     names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
     kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
     files = ("-keyout", str(key), "-out", str(certificate))
-    command = (find("openssl", "openssl"), "req", *kind, *names, *files)
-    subprocess.run(command, check=True, capture_output=True)
+    run_to_end(find("openssl", "openssl"), "req", *kind, *names, *files)
     both.write_bytes(certificate.read_bytes() + key.read_bytes())
     return {"certificate": str(certificate), "certificate_and_key": str(both)}
 

@@ -43,16 +43,27 @@ def find(name: str, package: str) -> str:
     raise UnavailableError(f"{name} is not installed (Debian: {package})")
 
 
+def run_to_end(*command: str) -> None:
+    """Run a command that prepares something.
+
+    Raises:
+        UnavailableError: it failed; the words are its own.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UnavailableError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()[-300:]}")
+
+
 def compiled(name: str) -> str:
     """The program made of `name`.c, compiled anew where its source is younger.
 
     Raises:
-        UnavailableError: there is no C compiler.
+        UnavailableError: there is no C compiler, or it fails.
     """
     source, program = HERE / f"{name}.c", CACHE / name
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         CACHE.mkdir(exist_ok=True)
-        subprocess.run([find("cc", "gcc"), "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)], check=True)
+        run_to_end(find("cc", "gcc"), "-O2", "-Wall", "-Wextra", "-o", str(program), str(source))
     return str(program)
 
 
