@@ -137,7 +137,7 @@ def _ascii(text: str) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    """Lines broken at blanks. (The standard library's textwrap takes longer than all the rest of a refusal.)"""
+    """Lines broken at blanks; the standard library's textwrap takes longer than all the rest of a refusal."""
     rest = text.replace(" [ref ", " [ref\u00a0")  # a reference cut in two cannot be searched for
     lines = []
     while len(rest) > _WIDTH:

@@ -250,7 +250,8 @@ class ClientConnection(SMTP):
             self._write_out()
         if self._ended and not (self.closing or self._held or self._session.busy):
             self.close()
-        self._settle()
+        if not self.closing:
+            self._settle()
 
     # -- details
 
@@ -311,7 +312,7 @@ class ClientConnection(SMTP):
 
     def _settle(self) -> None:
         """Whether to read from the client now, and how long to wait for it."""
-        if self.closing or self.transport is None:
+        if self.transport is None:
             return
         if (self._throttled or len(self._buffer) > _PAUSE_OCTETS) is not self._paused:
             self._paused = not self._paused

@@ -47,8 +47,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether something that was asked of the upstream is not answered yet."""
-        transaction = self.transaction
-        return transaction is not None and transaction.busy
+        return self.transaction is not None and self.transaction.busy
 
     @property
     def in_transaction(self) -> bool:

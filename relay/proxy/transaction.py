@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from relay.proxy.body import Body, Chunk, skip_octets
@@ -33,7 +33,6 @@ class Transaction:
         self.size: int | None = sender.declared_size
         self.started = self.client.loop.time()
         self.connection: Connection | None = None
-        self.guard = NewlineGuard()  # over all chunks of a BDAT message
         self.body: Body | Chunk | None = None  # while message octets flow
         self._kept = False  # the connection was idle in the pool
         self._opening = False
@@ -51,6 +50,11 @@ class Transaction:
     def broken(self) -> bool:
         """Whether the upstream was lost on the way: nothing of this mail is left there."""
         return self.connection is None and not self._opening
+
+    @cached_property
+    def guard(self) -> NewlineGuard:
+        """Looks at all chunks of a BDAT message."""
+        return NewlineGuard()
 
     # -- what the client says
 

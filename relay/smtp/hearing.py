@@ -39,8 +39,9 @@ class ReplyReader:
             GarbledError: what came cannot be (part of) a reply. Replies before it in the same piece are lost with it:
                 a server that says such a thing is not to be believed in anything it said in the same breath.
         """
-        if self.empty and _is_one_line(data):
-            return [(_CODES[data[:3]], (data[4:-2],))]
+        code = _CODES.get(data[:3])
+        if code and not (self._rest or self._lines) and _is_one_line(data):
+            return [(code, (data[4:-2],))]
         replies: list[tuple[int, tuple[bytes, ...]]] = []
         *lines, self._rest = (self._rest + data).split(b"\r\n")
         for line in lines:
@@ -66,14 +67,9 @@ class ReplyReader:
 
 
 def _is_one_line(data: bytes) -> bool:
-    """Whether this is a whole reply in one line, as nearly all are; False decides nothing."""
-    return (
-        data[3:4] == b" "
-        and data.find(b"\n") == len(data) - 1
-        and data.find(b"\r") == len(data) - 2
-        and data[:3] in _CODES
-        and len(data) <= MAX_OCTETS
-    )
+    """Whether what begins with a code is a whole reply in one line, as nearly all are; False decides nothing."""
+    end = data.find(b"\r")
+    return data[end:] == b"\r\n" and data[3:4] == b" " and 3 < end < MAX_OCTETS and data.find(b"\n") > end
 
 
 def _shown(line: bytes) -> str:

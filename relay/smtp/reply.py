@@ -59,8 +59,9 @@ class Reply(NamedTuple):
     def wire(self) -> bytes:
         """The reply for a client: unchanged, unless its octets may not stand in a reply (RFC 5321 4.5.3.1.5)."""
         lines = self.lines
-        if len(lines) == 1 and _sound(lines[0]):  # as nearly all are
-            return b"%d %s\r\n" % (self.code, lines[0])
+        only = lines[0]
+        if len(lines) == 1 and len(only) <= _TEXT_OCTETS and not only.translate(None, _PRINTABLE):  # as nearly all are
+            return b"%d %s\r\n" % (self.code, only)
         if not all(map(_sound, lines)):
             lines = tuple(_mended(line, self.code) for line in lines)
         *first, last = lines
@@ -86,7 +87,8 @@ class Reply(NamedTuple):
     @property
     def text(self) -> str:
         """The server's own words in one line, as they read."""
-        return " ".join(filter(None, (line.strip() for line in self.texts)))
+        texts = self.texts
+        return texts[0].strip() if len(texts) == 1 else " ".join(filter(None, (line.strip() for line in texts)))
 
 
 def _sound(line: bytes) -> bool:
