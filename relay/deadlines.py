@@ -1,11 +1,15 @@
-"""Deadlines for any number of connections with one timer: each wait costs an attribute, not a timer of its own."""
+"""When things are done, for any number of connections together: deadlines with one timer, writes once a round."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.2
 
@@ -22,16 +26,29 @@ class Watched(Protocol):
 
 
 class Deadlines:
-    """Looks at all deadlines five times a second, and not at all while there is nothing to watch."""
+    """Looks at all deadlines five times a second, and not at all while there is nothing to watch.
+
+    A wait costs an attribute, not a timer of its own.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._due: list[Callable[[], None]] = []
 
     def now(self) -> float:
         """The loop's time in seconds, which deadlines are told in."""
         return self._loop.time()
+
+    def soon(self, write: Callable[[], None]) -> None:
+        """Call `write` when all that came in this round of the loop is worked on.
+
+        Written one by one, replies wake the program that waits for them each time, only for it to wait for the next.
+        """
+        if not self._due:
+            self._loop.call_soon(self._write)
+        self._due.append(write)
 
     def watch(self, watched: Watched) -> None:
         """Begin to look at its deadline."""
@@ -42,6 +59,14 @@ class Deadlines:
     def forget(self, watched: Watched) -> None:
         """Look no longer at it; harmless if it was not watched."""
         self._watched.discard(watched)
+
+    def _write(self) -> None:
+        due, self._due = self._due, []
+        for write in due:
+            try:
+                write()
+            except Exception:  # noqa: BLE001 -- one connection's trouble must not cost another its reply
+                _log.exception("a bug while something was written")
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(_TICK_SECONDS, self._tick) if self._watched else None

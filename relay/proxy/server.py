@@ -147,14 +147,15 @@ class ClientConnection(SMTP):
     # -- what the session calls
 
     def write(self, octets: bytes) -> None:
-        """Queue a complete reply; all that is queued leaves in one piece when the work at hand is done."""
+        """Give a complete reply; all replies of this round leave in one piece."""
+        if not self._out:
+            self.service.deadlines.soon(self._write_out)
         self._out.append(octets)
 
     def close(self) -> None:
         """Close when all that is queued has left."""
         self.closing = True
         self._sink = None
-        self._session.flush()
         self._write_out()
         if self.transport is not None:
             self.deadline = self.loop.time() + _LINGER_SECONDS
@@ -241,13 +242,11 @@ class ClientConnection(SMTP):
             self.transport.abort()
 
     def proceed(self) -> None:
-        """Work on what has come, then write what was said: the end of everything that happens to a client."""
+        """Work on what has come: the end of everything that happens to a client."""
         if self._working:  # called from within: the outer call goes on with what has changed
             return
         if self._buffer:
             self._work()
-        if self._out:
-            self._write_out()
         if self._ended and not (self.closing or self._held or self._session.busy):
             self.close()
         if not self.closing:
@@ -270,7 +269,6 @@ class ClientConnection(SMTP):
             self._session.bug()
         finally:
             self._working = False
-        self._session.flush()
 
     def _read_lines(self) -> None:
         while self._buffer and self._sink is None and not (self._held or self._full or self.closing):

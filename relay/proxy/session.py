@@ -76,12 +76,6 @@ class Session:
         else:
             self._error(Fault.LINE_TOO_LONG)
 
-    def flush(self) -> None:
-        """Write upstream what was said to it."""
-        connection = self.transaction.connection if self.transaction is not None else None
-        if connection is not None:
-            connection.flush()
-
     def restart(self) -> None:
         """Forget all that was said (RFC 3207 section 4.2)."""
         self._end_transaction()

@@ -44,7 +44,7 @@ class Transaction:
     @property
     def busy(self) -> bool:
         """Whether replies of the upstream are awaited."""
-        return self._opening or (self.connection is not None and bool(self.connection.pending))
+        return self._opening or (self.connection is not None and self.connection.asked)
 
     @property
     def broken(self) -> bool:
@@ -105,7 +105,7 @@ class Transaction:
         self._refused = self._refused or vanished
         if self.body is not None and not self.body.complete:
             self.drop()
-        elif self.connection is not None and not self.connection.pending:
+        elif self.connection is not None and not self.connection.asked:
             self._release()
 
     # -- what the upstream says (the Owner of a Connection)
@@ -211,7 +211,6 @@ class Transaction:
             self._attach(found)
             for command in commands:
                 found.say(command)
-            found.flush()
         self.client.proceed()
 
     def _mail_answered(self, reply: Reply) -> None:

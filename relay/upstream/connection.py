@@ -85,33 +85,40 @@ class Connection(SMTPProtocol):
         self._replies = ReplyReader()
         self.pending: deque[Expected] = deque()  # commands whose replies are awaited
         self._unread_poll: select.poll | None = None
-        self._out: list[bytes] = []
+        self._unsaid: list[Expected] = []  # commands that are written at the end of this round
 
     # -- asking
 
     def send(self, line: bytes, phase: Phase, answer: Answer, classes: tuple[int, ...] | None = None) -> None:
-        """Queue a command (without CRLF) until `flush`. `answer` gets exactly one reply, if only a Fault's."""
+        """Say a command (without CRLF) soon. `answer` gets exactly one reply, if only a Fault's."""
         self.say(Expected(phase, answer, classes or _CLASSES[phase], line))
 
     def say(self, command: Expected) -> None:
-        """Queue a command, as `send` does."""
+        """Say a command soon, as `send` does."""
         if self.dead:
             command.answer(reply_for(Fault.DISCONNECTED, command.phase, self.server.name))
             return
-        self._out.append(command.line + b"\r\n")
-        self._expect(command)
+        if not self._unsaid:
+            self._deadlines.soon(self.flush)
+        self._unsaid.append(command)
+
+    def flush(self) -> None:
+        """Write now what is to be said, in one piece. Only from then on can a reply be the answer to it."""
+        said, self._unsaid = self._unsaid, []
+        if said:
+            for command in said:
+                self._expect(command)
+            self._write(b"".join([command.line + b"\r\n" for command in said]))
 
     def _expect(self, expected: Expected) -> None:
         if not self.pending:
             self.deadline = self._loop.time() + self.server.waits.replies[expected.phase]
         self.pending.append(expected)
 
-    def flush(self) -> None:
-        """Write what is queued, in one piece."""
-        if self._out:
-            out = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-            self._out.clear()
-            self._write(out)
+    @property
+    def asked(self) -> bool:
+        """Whether replies are awaited."""
+        return bool(self.pending or self._unsaid)
 
     def ask(self, line: bytes, phase: Phase) -> asyncio.Future[Reply]:
         """Say one command now; the future holds its reply, a Fault's reply if none comes."""
@@ -153,12 +160,12 @@ class Connection(SMTPProtocol):
         self.dead = True
         self.deadline = NEVER
         self._deadlines.forget(self)
-        self._out.clear()
         if self.transport is not None:
             cast("asyncio.Transport", self.transport).abort()
         self.on_gone(self)
-        pending, owner = tuple(self.pending), self.owner
+        pending, owner = (*self.pending, *self._unsaid), self.owner
         self.pending.clear()
+        self._unsaid.clear()
         if owner is not None:
             owner.upstream_lost(pending, fault, detail)
             owner.upstream_heard()  # not every loss happens while something is read
@@ -185,7 +192,7 @@ class Connection(SMTPProtocol):
 
     def usable(self) -> bool:
         """Whether the connection can be trusted with a new transaction: alive, nothing under way, nothing unread."""
-        return not (self.dead or self.pending or self.streaming or self._unread()) and self._replies.empty
+        return not (self.dead or self.asked or self.streaming or self._unread()) and self._replies.empty
 
     # -- what asyncio calls
 
