@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def read_book(settings: Settings) -> Book:
-    """The shipped chapters, behind the operator's own."""
-    return Book.read(*filter(None, (settings.book.house,)), shipped_chapters())
+    """The shipped chapters, behind the operator's own, in the language of the settings."""
+    places = (*filter(None, (settings.book.house,)), shipped_chapters())
+    return Book.read(*places, language=settings.reply.language)
 
 
 def server_of(settings: Settings) -> Server:

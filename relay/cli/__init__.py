@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from relay.cli.book import book
 from relay.cli.check import check
 from relay.cli.explain import explain
 from relay.cli.health import health
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(explain)
 app.command()(check)
+app.command()(book)
 app.command()(practice)
 app.command("try")(trial)
 app.command()(health)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relay.cli.flags import LanguageFlag  # noqa: TC001 - typer reads the annotation when it runs
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -19,19 +21,6 @@ if TYPE_CHECKING:
 
 _PHASES = {"data-end": "message", "end": "message", "dot": "message"}  # other names of the same step
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
-
-_WHO = {
-    "sender": "yours, the sender's",
-    "sender_admin": "that of your mail administrator or provider",
-    "recipient": "the recipient's",
-    "recipient_admin": "that of the mail administrator on the recipient's side",
-    "upstream": "that of the people who run the mail server",
-    "network": "nobody's yet; the network failed",
-    "software": "that of whoever looks after the sending program",
-    "nobody": "nobody's",
-    "unknown": "not clear, the server does not say",
-}
-_RETRY = {"later": "may help later", "no": "does not help"}
 
 
 def explain(  # noqa: PLR0913 - one parameter for each option of the command
@@ -50,13 +39,14 @@ def explain(  # noqa: PLR0913 - one parameter for each option of the command
     batch: Annotated[
         bool, typer.Option("--batch", help='JSON lines in and out: {"id","reply","phase","upstream","login"}.')
     ] = False,
+    language: LanguageFlag = "en",
 ) -> None:
     """Explain an SMTP reply: what happened, whose move it is, and what to do."""
-    from relay.cli.flags import refuse
+    from relay.cli.flags import language_named, refuse
     from relay.explain import Book, BookError, shipped_chapters
 
     try:
-        book = Book.read(shipped_chapters(), lazy=True)
+        book = Book.read(shipped_chapters(), lazy=True, language=language_named(language))
     except (BookError, OSError) as error:
         refuse(error)
     if batch:
@@ -184,7 +174,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
 
 def _told(explanation: Explanation, number: int) -> str:
     """The whole page, for a person at a terminal."""
-    said = explanation.failure.reply
+    said, phrases = explanation.failure.reply, explanation.phrases
     heard = f"{said.code or ''} {said.status or ''} {said.text}".split()
     parts = [
         *(["", "-" * 60] if number else []),
@@ -192,18 +182,18 @@ def _told(explanation: Explanation, number: int) -> str:
         "",
         explanation.title,
         "",
-        f"Whose move:   {_WHO[explanation.who]}",
-        f"Sending again unchanged {_RETRY[explanation.retry]}",
+        f"{phrases.said('whose-move')} {phrases.said(f'who-{explanation.who}')}",
+        f"{phrases.said('again')} {phrases.said(f'again-{explanation.retry}')}",
         "",
         textwrap.fill(explanation.meaning, 78),
         "",
         textwrap.fill(explanation.advice, 78),
         *(["", textwrap.fill(explanation.more, 78)] if explanation.more else []),
         "",
-        f"page {explanation.id}, reason {explanation.reason}",
-        *([f"source {explanation.page.source}"] if explanation.page.source else []),
+        phrases.said("page", page=explanation.id, reason=explanation.reason),
+        *([phrases.said("source", source=explanation.page.source)] if explanation.page.source else []),
         "",
-        "What a mail program gets from the relay:",
+        phrases.said("heard"),
         *(f"  {line}" for line in _lines(explanation)),
     ]
     return "\n".join(parts)

@@ -43,6 +43,17 @@ SetFlag = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any other setting; may be given several times."),
 ]
+LanguageFlag = Annotated[str, typer.Option("--language", metavar="en|de|fr|es", help="The language of the words.")]
+
+
+def language_named(name: str) -> str:
+    """The language of that name; one the book does not speak ends the command with status 2."""
+    from relay.languages import LANGUAGES
+
+    if name not in LANGUAGES:
+        known = ", ".join(LANGUAGES)
+        raise typer.BadParameter(f"found {name!r}, expected one of {known}", param_hint="--language")
+    return name
 
 
 def gathered(config: Path | None, flags: Flags) -> Gathered:

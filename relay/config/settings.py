@@ -28,8 +28,8 @@ from relay.config.problem import Complaint, expected, mistake
 from relay.config.timeouts import Timeouts
 from relay.config.upstream import Upstream
 from relay.config.url import Security, UpstreamURL
+from relay.languages import ENGLISH, LANGUAGES
 
-LANGUAGES = ("en",)
 _MOST_WORKERS = 64
 
 
@@ -77,9 +77,9 @@ class RetryMode(StrEnum):
 
 
 def _language(value: Any) -> str:
-    if value not in LANGUAGES:
-        raise expected(", ".join(LANGUAGES), "the book is written in no other language yet")
-    return str(value)
+    if not isinstance(value, str) or value not in LANGUAGES:
+        raise expected(", ".join(LANGUAGES), "the book speaks no other language yet")
+    return value
 
 
 def _retry_mode(value: Any) -> RetryMode:
@@ -125,7 +125,7 @@ class ReplyStyle(Section):
     """What an explained refusal looks like."""
 
     style: Annotated[Style, choice(Style)] = Style.FULL
-    language: Annotated[str, Reads(_language)] = "en"
+    language: Annotated[str, Reads(_language)] = ENGLISH
     explain_login_at: Annotated[ExplainLoginAt, choice(ExplainLoginAt)] = ExplainLoginAt.AUTH
 
 

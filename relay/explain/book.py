@@ -5,23 +5,26 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relay.explain.chapter import BookError, read_chapter, read_servers
+from relay.explain.chapter import BookError
 from relay.explain.conditions import Moment, asks_circumstances, asks_nothing, holds, possible
-from relay.explain.fill import blanks, fill, values_for
+from relay.explain.fill import Known, blanks, fill, values_for
 from relay.explain.page import Explanation, Page
 from relay.explain.patterns import Patterns, complaint
-from relay.explain.servers import Server, Servers
+from relay.explain.phrases import IN_ENGLISH
+from relay.explain.reading import read_chapters, read_translation
+from relay.explain.servers import Servers
 from relay.explain.words import clean, straight_quotes, without_names
+from relay.languages import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from relay.explain.failure import Failure
-
-SERVERS_FILE = "servers.yaml"  # beside the chapters: who is recognised by which host name or words
+    from relay.explain.phrases import Phrases
+    from relay.explain.servers import Server
 
 _LOOKED_AT = 2_048  # characters of a reply that are looked at: what is decisive comes early, and time is bounded
 _MOMENTS = 4_096  # combinations of phase, code, status and fault that are remembered
@@ -33,8 +36,8 @@ _STATUS_IN_WORDS = re.compile(r"#([245]\.\d{1,3}\.\d{1,3})\b")
 class Book:
     """Pages in the order in which they are asked. Immutable; one book serves every thread."""
 
-    def __init__(self, pages: Iterable[Page], servers: Iterable[Server] = ()) -> None:
-        """Index the pages.
+    def __init__(self, pages: Iterable[Page], servers: Iterable[Server] = (), phrases: Phrases = IN_ENGLISH) -> None:
+        """Index the pages. `phrases` are the fixed words of their language; what is not in that is in English.
 
         Raises:
             BookError: an id occurs twice, a pattern or server is unknown, or no page matches always.
@@ -43,6 +46,7 @@ class Book:
         self._by_id = {page.id: page for page in self.pages}
         self._asked = tuple(page for page in self.pages if not page.retired)
         self._servers = Servers(servers)
+        self._phrases = phrases
         numbers: dict[str, int] = {}
         self._text = tuple(_numbered(page.when.text, numbers) for page in self._asked)
         self._not_text = tuple(_numbered(page.when.not_text, numbers) for page in self._asked)
@@ -54,7 +58,7 @@ class Book:
         self._check()
 
     @classmethod
-    def read(cls, *paths: Path | str, lazy: bool = False) -> Book:
+    def read(cls, *paths: Path | str, lazy: bool = False, language: str = ENGLISH) -> Book:
         """Read chapters.
 
         Args:
@@ -62,26 +66,18 @@ class Book:
                 operator's own `00-house.yaml` in another folder comes before the shipped chapters.
             lazy: leave the patterns uncompiled until one is needed (`relay explain 421` never needs them); a
                 mistake in a pattern is then found only at that moment.
+            language: of the words, where they are translated: from the folder of that name beside the chapters.
 
         Raises:
             BookError: the files hold mistakes; the message names every one by file, line, page and key.
             OSError: a file cannot be read.
         """
-        pages: list[Page] = []
-        servers: list[Server] = []
-        problems: list[str] = []
-        for file in chapters_in(paths):
-            text = file.read_text("utf-8")
-            if file.name == SERVERS_FILE:
-                found, wrong = read_servers(file.name, text)
-                servers += found
-            else:
-                read, wrong = read_chapter(file.name, text)
-                pages += read
-            problems += wrong
-        if problems:
-            raise BookError("\n".join(problems))
-        book = cls(pages, servers)
+        chapters = read_chapters(paths)
+        pages, phrases = chapters.pages, IN_ENGLISH
+        if language != ENGLISH:
+            translation = read_translation(paths, language, pages)
+            pages, phrases = tuple(map(translation.page, pages)), translation.fixed_words()
+        book = cls(pages, chapters.servers, phrases)
         if not lazy:
             book.compile()
         return book
@@ -101,9 +97,12 @@ class Book:
             if number in matched:
                 captured = {**self._patterns.captured(number, text), **captured}
         page = self._asked[index]
-        values = values_for(self._blanks[page.id], failure, text, captured)
-        told = (fill(template, values) for template in (page.title, page.meaning, page.advice, page.more))
-        return Explanation(page, failure, *told)
+        phrases = self._phrases if page.language == self._phrases.language else IN_ENGLISH
+        values = values_for(self._blanks[page.id], Known(captured, failure, text), phrases)
+        title, meaning, advice, more = (
+            fill(template, values, phrases) for template in (page.title, page.meaning, page.advice, page.more)
+        )
+        return Explanation(page, failure, title, meaning, advice, more, phrases)
 
     def _first(self, failure: Failure, text: str, matched: list[int]) -> int:
         reply = failure.reply
@@ -154,14 +153,6 @@ class Book:
                 for why in filter(None, map(complaint, (*page.when.text, *page.when.not_text)))
             ]
             raise BookError("\n".join(problems)) from None
-
-
-def chapters_in(paths: Iterable[Path | str]) -> list[Path]:
-    """The YAML files of some folders, and single files, in the order of their names."""
-    files: list[Path] = []
-    for path in map(Path, paths):
-        files += path.glob("*.yaml") if path.is_dir() else [path]
-    return sorted(files, key=lambda file: file.name)
 
 
 def _numbered(patterns: tuple[str, ...], numbers: dict[str, int]) -> tuple[int, ...]:

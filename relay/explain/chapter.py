@@ -14,6 +14,7 @@ from relay.explain.fill import FALLBACK, blanks
 from relay.explain.page import Page, When
 from relay.explain.reason import USUAL, Reason, Retry, Who
 from relay.explain.servers import Server
+from relay.languages import ENGLISH, LANGUAGES
 from relay.smtp import Fault, Phase
 
 if TYPE_CHECKING:
@@ -49,14 +50,11 @@ def read_chapter(name: str, text: str) -> tuple[tuple[Page, ...], tuple[str, ...
         name: the file's name, for the messages.
         text: its content.
     """
-    try:
-        entries = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        return (), (_syntax(name, error),)
+    entries, wrong = parsed(name, text)
     if entries is None:
-        return (), ()
+        return (), wrong
     if not isinstance(entries, list):
-        return (), (f"{name}:1: found {_kind(entries)}, expected a list of pages, each beginning with '- id: ...'",)
+        return (), (f"{name}:1: found {kind(entries)}, expected a list of pages, each beginning with '- id: ...'",)
     pages, problems = [], []
     for index, entry in enumerate(entries):
         page, mistakes = read_page(entry)
@@ -68,10 +66,11 @@ def read_chapter(name: str, text: str) -> tuple[tuple[Page, ...], tuple[str, ...
 
 def read_servers(name: str, text: str) -> tuple[tuple[Server, ...], tuple[str, ...]]:
     """The servers of `servers.yaml` (name: hosts, words), and the mistakes in it."""
-    try:
-        entries = yaml.load(text, Loader=yaml.CSafeLoader) or {}
-    except yaml.YAMLError as error:
-        return (), (_syntax(name, error),)
+    entries, broken = parsed(name, text)
+    if entries is None:
+        return (), broken
+    if not isinstance(entries, dict):
+        return (), (f"{name}:1: found {kind(entries)}, expected servers by name, each with 'hosts:' or 'words:'",)
     wrong = [
         f"{name}: server {server}: expected only the lists 'hosts:' and 'words:'"
         for server, given in entries.items()
@@ -84,6 +83,14 @@ def read_servers(name: str, text: str) -> tuple[tuple[Server, ...], tuple[str, .
     ), ()
 
 
+def parsed(name: str, text: str) -> tuple[Any, tuple[str, ...]]:
+    """The YAML of a file as plain values, None where it holds none, and why it cannot be read."""
+    try:
+        return yaml.load(text, Loader=yaml.CSafeLoader), ()
+    except yaml.YAMLError as error:
+        return None, (_syntax(name, error),)
+
+
 def read_page(entry: object) -> tuple[Page | None, tuple[Mistake, ...]]:
     """One page of plain YAML values checked and turned into a Page, or what is wrong with it."""
     if not isinstance(entry, dict):
@@ -94,8 +101,10 @@ def read_page(entry: object) -> tuple[Page | None, tuple[Mistake, ...]]:
     when = _when(entry.get("when") or {}, mistakes)
     who = _one_of(Who, entry.get("who", usual.who), "who", mistakes)
     retry = _one_of(Retry, _spelled_no(entry.get("retry", usual.retry)), "retry", mistakes)
-    prose = {key: _prose(entry, key, mistakes) for key in (*_PROSE, "id", "source", "retired")}
+    prose = {key: _prose(entry, key, mistakes) for key in (*_PROSE, "id", "source", "retired", "language")}
     examples = tuple(str(item).rstrip("\n") for item in _listed(entry.get("examples", ())))
+    if prose["language"] not in LANGUAGES:
+        mistakes.append(Mistake("language", entry["language"], "one of " + ", ".join(LANGUAGES)))
     if mistakes or reason is None or who is None or retry is None:
         return None, tuple(mistakes)
     return Page(reason=reason, who=who, retry=retry, when=when, examples=examples, **prose), ()
@@ -163,13 +172,13 @@ def _number(given: dict[str, Any], key: str, mistakes: list[Mistake]) -> int | N
 
 
 def _prose(entry: dict[str, Any], key: str, mistakes: list[Mistake]) -> str:
-    value = entry.get(key, "")
+    value = entry.get(key, ENGLISH if key == "language" else "")
     if not isinstance(value, str):
         mistakes.append(Mistake(key, value, "text; put it in quotes if it looks like a number or holds ': '"))
         return ""
     unknown = sorted(blanks(value) - FALLBACK.keys()) if key in _PROSE else ()
     mistakes += [
-        Mistake(key, "{" + name + "}", "a placeholder the book knows" + _nearest(name, FALLBACK)) for name in unknown
+        Mistake(key, "{" + name + "}", "a placeholder the book knows" + nearest(name, FALLBACK)) for name in unknown
     ]
     return " ".join(value.split()) if key != "more" else value.strip()
 
@@ -180,13 +189,13 @@ def _one_of(kind: type[_E], value: object, key: str, mistakes: list[Mistake], ex
     except ValueError:
         names = [*kind, *extra]
         listed = ", ".join(names) if len(names) < 12 else f"one of the {len(names)} names of that list"
-        mistakes.append(Mistake(key, value, listed + _nearest(str(value), names)))
+        mistakes.append(Mistake(key, value, listed + nearest(str(value), names)))
         return None
 
 
 def _unknown_keys(given: dict[str, Any], known: tuple[str, ...], prefix: str) -> list[Mistake]:
     return [
-        Mistake(f"{prefix}{key}", key, "one of " + ", ".join(known) + _nearest(str(key), known))
+        Mistake(f"{prefix}{key}", key, "one of " + ", ".join(known) + nearest(str(key), known))
         for key in given
         if key not in known
     ]
@@ -204,12 +213,14 @@ def _spelled_no(value: object) -> object:
     return Retry.NO if value is False else value  # YAML reads a bare `no` as false
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like this one, as the end of a sentence; empty if none is."""
     near = difflib.get_close_matches(name, list(known), 1)
     return f' (nearest: "{near[0]}")' if near else ""
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """What a value of YAML is, in words."""
     return {dict: "a mapping", str: "text", int: "a number", bool: "yes or no"}.get(type(value), type(value).__name__)
 
 

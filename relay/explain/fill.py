@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relay.explain.words import clean, cut
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from relay.explain.failure import Failure
+    from relay.explain.phrases import Phrases
 
 # Every placeholder a page may use, with the words that stand for it when nothing is known.
 FALLBACK: dict[str, str] = {
@@ -37,7 +39,8 @@ _LONGEST = 64  # characters of one filled-in value; a link may be longer, cut it
 _LONGEST_LINK = 160
 _SEARCHED = 4_000  # characters of a reply in which values are looked for
 
-_BLANK = re.compile(r"\{([a-z_]+)\}")
+# {recipient}, or {recipient|to the recipient}: with the words that stand here if the value is not known.
+_BLANK = re.compile(r"\{([a-z_]+)(?:\|([^{}\[\]]*))?\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*\{[a-z_]+\}[^\[\]]*)\]")
 
 # Where a page's own pattern did not name a value, the usual forms of it are looked for in the reply.
@@ -68,38 +71,47 @@ _USUAL_FORM: dict[str, re.Pattern[str]] = {
 _NO_LIST = re.compile(r"\.(?:com|de|co\.uk|html?|php|aspx?)$", re.IGNORECASE)
 
 
-def fill(template: str, values: Mapping[str, str]) -> str:
+def fill(template: str, values: Mapping[str, str], phrases: Phrases) -> str:
     """The template with its placeholders replaced; a part in [brackets] is left out where a value in it is unknown."""
     if "{" not in template:
         return template
     known = _OPTIONAL.sub(lambda part: part[1] if _all_known(part[1], values) else "", template)
-    return _BLANK.sub(lambda blank: values.get(blank[1]) or FALLBACK[blank[1]], known)
+    return _BLANK.sub(lambda blank: values.get(blank[1]) or blank[2] or phrases.words[f"blank-{blank[1]}"], known)
 
 
 def blanks(template: str) -> frozenset[str]:
     """The names of the placeholders in a template."""
-    return frozenset(_BLANK.findall(template)) if "{" in template else frozenset()
+    return frozenset(blank[1] for blank in _BLANK.finditer(template)) if "{" in template else frozenset()
 
 
-def values_for(names: frozenset[str], failure: Failure, text: str, captured: Mapping[str, str]) -> dict[str, str]:
-    """What is known for each of `names`: from the page's own pattern, the failure, or the reply's words."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where values come from: the named groups of the page's pattern, the failure, the reply's words."""
+
+    captured: Mapping[str, str]
+    failure: Failure
+    text: str
+
+
+def values_for(names: frozenset[str], known: Known, phrases: Phrases) -> dict[str, str]:
+    """What is known for each of `names`."""
     found = {}
     for name in names:
-        value = captured.get(name) or _of_failure(name, failure) or _of_text(name, text)
+        value = known.captured.get(name) or _of_failure(name, known.failure, phrases) or _of_text(name, known.text)
         if value:
             found[name] = _safe(name, value)
     return found
 
 
 def _all_known(part: str, values: Mapping[str, str]) -> bool:
-    return all(values.get(name) for name in _BLANK.findall(part))
+    return all(values.get(blank[1]) for blank in _BLANK.finditer(part))
 
 
 def _safe(name: str, value: str) -> str:
     return cut(clean(value), _LONGEST_LINK if name == "link" else _LONGEST)
 
 
-def _of_failure(name: str, failure: Failure) -> str:
+def _of_failure(name: str, failure: Failure, phrases: Phrases) -> str:
     match name:
         case "recipient" | "sender" | "user" | "upstream":
             return getattr(failure, name) or ""
@@ -108,9 +120,9 @@ def _of_failure(name: str, failure: Failure) -> str:
         case "sender_domain":
             return _domain(failure.sender)
         case "size":
-            return _octets(failure.size)
+            return phrases.octets(failure.size) if failure.size else ""
         case "limit":
-            return _octets(failure.size_limit)
+            return phrases.octets(failure.size_limit) if failure.size_limit else ""
     return ""
 
 
@@ -125,9 +137,3 @@ def _of_text(name: str, text: str) -> str:
 
 def _domain(path: str | None) -> str:
     return path.rpartition("@")[2] if path and "@" in path else ""
-
-
-def _octets(size: int | None) -> str:
-    if not size:
-        return ""
-    return f"{size / 1_000_000:.1f} MB" if size >= 1_000_000 else f"{size:,} bytes"

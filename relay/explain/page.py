@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relay.explain.phrases import IN_ENGLISH
 from relay.explain.reason import Reason, Retry, Who
+from relay.languages import ENGLISH
 
 if TYPE_CHECKING:
     from relay.explain.failure import Failure
+    from relay.explain.phrases import Phrases
     from relay.smtp import Fault, Phase
 
 
@@ -54,6 +57,13 @@ class Page:
     source: str = ""
     examples: tuple[str, ...] = ()
     retired: str = ""
+    language: str = ENGLISH  # of the words
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What can be translated, by key."""
+        found = {"title": self.title, "meaning": self.meaning, "advice": self.advice, "more": self.more}
+        return {key: words for key, words in found.items() if words}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class Explanation:
     meaning: str
     advice: str
     more: str = ""
+    phrases: Phrases = IN_ENGLISH  # the fixed words in the page's language
 
     @property
     def id(self) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING
 
-from relay.explain.reason import Who
 from relay.explain.words import clean, cut, fold
-from relay.smtp import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relay.explain.page import Explanation
-    from relay.smtp import Reply
+    from relay.smtp import Fault, Reply
 
 _WIDTH = 76  # characters of text a line: mail programs show the lines as they are broken
 _LONGEST_LINE = 512  # octets with code and CRLF (RFC 5321 section 4.5.3.1.5)
@@ -20,32 +21,7 @@ _LONGEST_TITLE = 150  # characters: two lines
 _LEAST_QUOTE = 60  # octets of the upstream's own words that are kept at any price
 _LONGEST_QUOTE = 230  # octets of them in a full reply: three lines
 
-_WHOSE_MOVE = {
-    Who.SENDER: "yours",
-    Who.SENDER_ADMIN: "that of your mail administrator or provider",
-    Who.RECIPIENT: "the recipient's",
-    Who.RECIPIENT_ADMIN: "that of the mail administrator on the recipient's side",
-    Who.UPSTREAM: "that of the people who run the mail server",
-    Who.NETWORK: "nobody's yet; the network between the servers failed",
-    Who.SOFTWARE: "that of whoever looks after the sending program",
-    Who.NOBODY: "nobody's; this is temporary by design",
-    Who.UNKNOWN: "not clear, the server does not say",
-}
-
-# How the last line begins where no upstream spoke.
-_SEEN = {
-    Fault.GARBLED: "No usable reply came",
-    Fault.OUTCOME_UNKNOWN: "No verdict came",
-    Fault.BUG: "The relay failed",
-    Fault.TLS: "No secure connection",
-    Fault.TLS_NOT_OFFERED: "No secure connection",
-    Fault.TLS_WRONG_PORT: "No secure connection",
-    Fault.CERTIFICATE: "No secure connection",
-    Fault.CERTIFICATE_EXPIRED: "No secure connection",
-    Fault.CERTIFICATE_NOT_YET_VALID: "No secure connection",
-    Fault.CERTIFICATE_NAME: "No secure connection",
-    Fault.CERTIFICATE_ISSUER: "No secure connection",
-}
+_GLUE = "\u00a0"  # a blank at which no line is broken: a reference cut in two cannot be searched for
 
 
 class Style(StrEnum):
@@ -79,7 +55,7 @@ def render_lines(
     texts = told.short(_LONGEST_LINE - 2 - len(prefix)) if style == Style.SHORT else told.full(len(prefix) + 2)
     last = len(texts) - 1
     return tuple(
-        prefix[:3] + (b" " if index == last else b"-") + prefix[4:] + text.encode("utf-8")
+        prefix[:3] + (b" " if index == last else b"-") + prefix[4:] + text.replace(_GLUE, " ").encode("utf-8")
         for index, text in enumerate(texts)
     )
 
@@ -88,17 +64,17 @@ class _Told:
     """One explanation being put into lines."""
 
     def __init__(self, explanation: Explanation, *, utf8: bool, ref: str) -> None:
-        self._safe = clean if utf8 else _ascii
+        self._safe = clean if utf8 else _ascii(explanation.phrases.language)
         self._explanation = explanation
-        self._ref = f" [ref {self._safe(ref)}]" if ref else ""
+        self._ref = " " + self._phrase("ref", ref=self._safe(ref)).replace(" ", _GLUE) if ref else ""
 
     def full(self, overhead: int) -> tuple[str, ...]:
         page = self._explanation
-        move = f"Whose move: {_WHOSE_MOVE[page.who]}. {self._safe(page.advice)}"
+        move = self._phrase("move", who=page.phrases.words[f"who-{page.who}"])
         body = [
             *_wrapped(cut(self._safe(page.title), _LONGEST_TITLE) + "."),
             *_wrapped(self._safe(page.meaning)),
-            *_wrapped(move),
+            *_wrapped(f"{move} {self._safe(page.advice)}"),
         ]
         room = _LONGEST_REPLY - sum(len(line.encode("utf-8")) + overhead for line in body)
         return (*body, *_wrapped(self._last(min(_LONGEST_QUOTE, max(_LEAST_QUOTE, room - 3 * overhead)))))
@@ -110,21 +86,22 @@ class _Told:
 
     def _last(self, room: int) -> str:
         reply = self._explanation.failure.reply
-        words = self._safe(reply.text)
         if reply.fault:
-            said = f"{_opening(reply.fault)}: {words}"
-            return _cut_octets(said.rstrip(". "), room - len(self._ref.encode())) + self._ref
-        who = self._safe(self._explanation.failure.upstream or "") or "The server"
+            return _cut_octets(self._seen(reply.fault, reply.text), room - len(self._ref.encode())) + self._ref
+        words = self._safe(reply.text)
+        server = cut(self._safe(self._explanation.failure.upstream or "") or self._phrase("the-server"), 64)
         if not words:
-            return f"{cut(who, 64)} said nothing but this code{self._ref}"
-        opening = f'{cut(who, 64)} said: "'
-        frame = len(f'{opening}"{self._ref}'.encode())
+            return self._phrase("silent", server=server) + self._ref
+        frame = len(f"{self._phrase('said', server=server, words='')}{self._ref}".encode())
         quoted = _cut_octets(words.replace('"', "'"), max(_LEAST_QUOTE, room - frame))
-        return f'{opening}{quoted}"{self._ref}'
+        return self._phrase("said", server=server, words=quoted) + self._ref
 
+    def _seen(self, fault: Fault, words: str) -> str:
+        phrases, upstream = self._explanation.phrases, self._explanation.failure.upstream or ""
+        return self._safe(f"{phrases.opening(fault)}: {phrases.seen(fault, words, upstream)}").rstrip(". ")
 
-def _opening(fault: Fault) -> str:
-    return "This relay refused it" if fault.ours else _SEEN.get(fault, "No reply came")
+    def _phrase(self, key: str, **blanks: str) -> str:
+        return self._safe(self._explanation.phrases.said(key, **blanks))
 
 
 def _prefix(reply: Reply) -> bytes:
@@ -132,20 +109,20 @@ def _prefix(reply: Reply) -> bytes:
     return f"{reply.code:03d} {status} ".encode() if status else f"{reply.code:03d} ".encode()
 
 
-def _ascii(text: str) -> str:
-    return fold(clean(text))
+@cache
+def _ascii(language: str) -> Callable[[str], str]:
+    return lambda text: fold(clean(text), language)
 
 
 def _wrapped(text: str) -> list[str]:
     """Lines broken at blanks; the standard library's textwrap takes longer than all the rest of a refusal."""
-    rest = text.replace(" [ref ", " [ref\u00a0")  # a reference cut in two cannot be searched for
-    lines = []
+    rest, lines = text, []
     while len(rest) > _WIDTH:
         blank = rest.rfind(" ", 0, _WIDTH + 1)
         end = blank if blank > 0 else _WIDTH
         lines.append(rest[:end])
         rest = rest[end:].lstrip(" ")
-    return [line.replace("\u00a0", " ") for line in (*lines, rest) if line]
+    return [line for line in (*lines, rest) if line]
 
 
 def _cut_octets(text: str, limit: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from relay.languages import ENGLISH
+
 # Everything that could add a line, an escape sequence or another reading direction, or hide what is there: controls
 # (C0, DEL, C1), zero-width characters, line and paragraph separators, bidi marks and isolates, BOM, variation
 # selectors, surrogates, private use, tag characters.
@@ -36,11 +38,19 @@ def clean(text: str) -> str:
     return " ".join(text.split())
 
 
-def fold(text: str) -> str:
-    """ASCII of the same meaning where there is one, "?" where there is none."""
+# Elsewhere two dots part vowels (Citroën, vergüenza) and are left out; Spanish opens a question with a sign of its own.
+_BARE = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "Ä": "A", "Ö": "O", "Ü": "U", "¿": "", "¡": ""})
+_WITHOUT_UMLAUTS = frozenset({"fr", "es"})
+
+
+def fold(text: str, language: str = ENGLISH) -> str:
+    """ASCII of the same meaning where there is one, "?" where there is none; spelled as readers of `language` do."""
     if text.isascii():
         return text
-    spelled = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).translate(_SPELLED))
+    text = unicodedata.normalize("NFC", text)
+    if language in _WITHOUT_UMLAUTS:
+        text = text.translate(_BARE)
+    spelled = unicodedata.normalize("NFKD", text.translate(_SPELLED))
     bare = "".join(char for char in spelled if not unicodedata.combining(char))
     return " ".join(clean(bare.encode("ascii", "replace").decode("ascii")).split())
 

@@ -68,6 +68,11 @@ class Fault(StrEnum):
         """Whether the relay itself refused (nothing was wrong with the upstream)."""
         return _WORDING[self].ours
 
+    @property
+    def wording(self) -> str:
+        """What is seen, as a rule; {upstream} stands for its host and port."""
+        return _WORDING[self].text
+
 
 class _Wording(NamedTuple):
     code: int

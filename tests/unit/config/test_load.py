@@ -35,7 +35,7 @@ SAMPLES = {
     "limits.message_size": ("25 MB", "25000000"),
     "message.bare_newline": ("normalize", "normalize"),
     "reply.style": ("short", "short"),
-    "reply.language": ("en", "en"),
+    "reply.language": ("de", "de"),
     "reply.explain_login_at": ("mail", "mail"),
     "book.house": ("url", "url"),
     "log.format": ("json", "json"),

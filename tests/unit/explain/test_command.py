@@ -47,3 +47,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     result = run("--file", str(tmp_path / "none.eml"))
     assert result.exit_code == 2
     assert "none.eml" in result.output
+
+
+def test_another_language_shows_all_its_letters():
+    shown = run("550 Address rejected.", "--phase", "rcpt", "--language", "de").output
+    assert "Prüfen Sie" in shown and "  550-Am Zug: Sie selbst. Pruefen Sie" in shown
+
+
+def test_a_language_the_book_does_not_speak_is_refused():
+    result = run("550", "--language", "xx")
+    assert result.exit_code == 2
+    assert "en, de, fr, es" in result.output

@@ -1,0 +1,93 @@
+"""The files of the book read: the chapters in the order of their names, and beside them a folder for each language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relay.explain.chapter import BookError, read_chapter, read_servers
+from relay.explain.translation import (
+    ENGLISH_PHRASES,
+    PHRASES_FILE,
+    Entry,
+    Translation,
+    read_entries,
+    translatable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from relay.explain.page import Page
+    from relay.explain.servers import Server
+    from relay.explain.translation import Words
+
+SERVERS_FILE = "servers.yaml"  # beside the chapters: who is recognised by which host name or words
+
+
+@dataclass(frozen=True, slots=True)
+class Chapters:
+    """What the files hold: pages in their order, servers, and of each page the name of its file."""
+
+    pages: tuple[Page, ...]
+    servers: tuple[Server, ...]
+    files: Mapping[str, str]
+
+
+def read_chapters(paths: Iterable[Path | str]) -> Chapters:
+    """Read folders of `*.yaml` files, or single files.
+
+    Raises:
+        BookError: the files hold mistakes; the message names every one by file, line, page and key.
+        OSError: a file cannot be read.
+    """
+    pages: list[Page] = []
+    servers: list[Server] = []
+    problems: list[str] = []
+    files: dict[str, str] = {}
+    for file in chapters_in(paths):
+        text = file.read_text("utf-8")
+        if file.name == SERVERS_FILE:
+            known, wrong = read_servers(file.name, text)
+            servers += known
+        else:
+            read, wrong = read_chapter(file.name, text)
+            pages += read
+            files.update((page.id, file.name) for page in read)
+        problems += wrong
+    if problems:
+        raise BookError("\n".join(problems))
+    return Chapters(tuple(pages), tuple(servers), files)
+
+
+def read_translation(paths: Iterable[Path | str], language: str, pages: Iterable[Page]) -> Translation:
+    """Read what stands in the folders of that language, which are beside the chapters.
+
+    Raises:
+        BookError: the files hold mistakes; the message names every one.
+        OSError: a file cannot be read.
+    """
+    english = translatable(pages, language)
+    found: dict[str, Entry] = {}
+    phrases: dict[str, Entry] = {}
+    problems: list[str] = []
+    folders = (Path(path) / language for path in paths)
+    for file in chapters_in(folder for folder in folders if folder.is_dir()):
+        fixed = file.name == PHRASES_FILE
+        known: Mapping[str, Words] = ENGLISH_PHRASES if fixed else english
+        entries, wrong = read_entries(f"{language}/{file.name}", file.read_text("utf-8"), known)
+        problems += wrong
+        problems += [f"{language}/{file.name}: {key}: translated twice" for key in entries if key in found]
+        (phrases if fixed else found).update(entries)
+    if problems:
+        raise BookError("\n".join(problems))
+    return Translation(language, found, phrases)
+
+
+def chapters_in(paths: Iterable[Path | str]) -> list[Path]:
+    """The YAML files of some folders, and single files, in the order of their names."""
+    files: list[Path] = []
+    for path in map(Path, paths):
+        files += path.glob("*.yaml") if path.is_dir() else [path]
+    return sorted(files, key=lambda file: file.name)
