@@ -14,14 +14,21 @@ from relay.upstream.pool import Keeping
 from relay.upstream.server import Login, Server, Waits
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from relay.config import Settings
     from relay.config.listener import Listener as ListenerSettings
 
 
 def read_book(settings: Settings) -> Book:
     """The shipped chapters, behind the operator's own, in the language of the settings."""
-    places = (*filter(None, (settings.book.house,)), shipped_chapters())
-    return Book.read(*places, language=settings.reply.language)
+    return Book.read(*book_places(settings), language=settings.reply.language)
+
+
+def book_places(settings: Settings) -> tuple[Path, ...]:
+    """Where the chapters are."""
+    house = settings.book.house
+    return (house, shipped_chapters()) if house else (shipped_chapters(),)
 
 
 def server_of(settings: Settings) -> Server:

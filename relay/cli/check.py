@@ -1,6 +1,5 @@
 """`relay check`: whether the relay could start, from what, and (with --probe) whether the upstream would take mail."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +20,7 @@ from relay.cli.flags import (
 
 if TYPE_CHECKING:
     from relay.config import Listener, Settings
+    from relay.explain import Book
 
 _LISTENER_TLS = {
     "none": "no TLS",
@@ -45,8 +45,14 @@ def check(  # noqa: PLR0913 -- a parameter for each flag
     log_file: LogFileFlag = None,
     set_: SetFlag = None,
     probe: Annotated[bool, typer.Option("--probe", help="Also talk to the upstream, without sending mail.")] = False,
+    prove: Annotated[
+        bool, typer.Option("--book", help="Also prove each page: its form, its examples, its translations.")
+    ] = False,
 ) -> None:
-    """Check the settings and the book without starting anything. Status 0: the relay could start; 2: it could not."""
+    """Check the settings and the book without starting anything.
+
+    Status 0: the relay could start; 2: it could not; 1: it could, but --book found something to mend.
+    """
     from relay.config import Flags
 
     given = gathered(config, Flags(tuple(listen or ()), upstream, practice, log_format, log_file, tuple(set_ or ())))
@@ -54,12 +60,16 @@ def check(  # noqa: PLR0913 -- a parameter for each flag
     settings = settings_or_exit(given)
     typer.echo("\n".join(_summary(settings)))
     typer.echo("settings: ok")
-    typer.echo(f"book: {_pages(settings)} pages, ok")
+    book = _read(settings)
+    typer.echo(f"book: {len(book.pages)} pages, ok")
+    sound = not prove or _proved(settings, book)
     if probe and practice:
         typer.echo("--probe: the practice upstream runs only while the relay does; name one with --upstream", err=True)
         raise typer.Exit(2)
-    if probe and not asyncio.run(_probe(settings)):
+    if probe and not _probed(settings):
         raise typer.Exit(2)
+    if not sound:
+        raise typer.Exit(1)
 
 
 def _summary(settings: "Settings") -> Iterator[str]:
@@ -80,14 +90,48 @@ def _clients(listener: "Listener") -> str:
     return ", ".join(map(str, listener.allow)) or "everybody on this machine"
 
 
-def _pages(settings: "Settings") -> int:
-    from relay.explain import Book, BookError, shipped_chapters
+def _read(settings: "Settings") -> "Book":
+    from relay.explain import BookError
+    from relay.parts import read_book
 
-    house = settings.book.house
     try:
-        return len(Book.read(shipped_chapters(), *([house] if house else [])).pages)
+        return read_book(settings)
     except (BookError, OSError) as error:
         refuse(error)
+
+
+def _proved(settings: "Settings", book: "Book") -> bool:
+    """Print what is to be mended in the pages, then how far each translation is; whether nothing is to be mended."""
+    from relay.explain.proofs import form, unreachable
+
+    mend = [*(why for page in book.pages for why in form(page)), *unreachable(book)]
+    typer.echo("\n".join([f"{len(mend)} things to mend in the pages" if mend else "pages: proved", *mend]))
+    typer.echo("\n".join(_translations(settings)) or "translations: complete")
+    return not mend
+
+
+def _translations(settings: "Settings") -> "Iterator[str]":
+    from relay.explain import BookError
+    from relay.explain.proofs import untold
+    from relay.explain.reading import read_chapters, read_translation
+    from relay.languages import ENGLISH, LANGUAGES
+    from relay.parts import book_places
+
+    places = book_places(settings)
+    pages = read_chapters(places).pages
+    for language in LANGUAGES:
+        if language == ENGLISH:
+            continue
+        try:
+            yield from untold(pages, read_translation(places, language, pages))
+        except BookError as error:
+            yield str(error)
+
+
+def _probed(settings: "Settings") -> bool:
+    import asyncio
+
+    return asyncio.run(_probe(settings))
 
 
 async def _probe(settings: "Settings") -> bool:

@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from relay.cli.check import check
+from relay.explain import shipped_chapters
 from relay.practice import start
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shipped").mkdir()
     (tmp_path / "shipped" / "99-anything-else.yaml").write_text(PAGE.format(name="anything-else"))
-    monkeypatch.setattr("relay.explain.shipped_chapters", lambda: tmp_path / "shipped")
+    monkeypatch.setattr("relay.parts.shipped_chapters", lambda: tmp_path / "shipped")
     return tmp_path
 
 
@@ -139,7 +140,8 @@ def test_probe_walks_to_the_upstream_and_tells_of_each_step(practice_port: int):
     assert result.exit_code == 0 and "secret" not in result.output
 
 
-def test_probe_explains_a_refused_login(practice_port: int):
+def test_probe_explains_a_refused_login(practice_port: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("relay.parts.shipped_chapters", shipped_chapters)  # the real book, to explain it
     url = f"smtp://login-wrong-password:secret@localhost:{practice_port}"
     result = run("--upstream", url, "--probe")
     assert result.exit_code == 2
@@ -153,3 +155,39 @@ def test_probe_explains_that_nothing_listens():
     result = run("--upstream", f"smtp+plain://127.0.0.1:{port}", "--probe")
     assert result.exit_code == 2
     assert f"FAIL connect: 127.0.0.1:{port} refused the connection" in result.stdout
+
+
+HOUSE = """
+- id: house-all
+  reason: filtered
+  title: Everything
+  when: {code: [5xx]}
+  meaning: It is so.
+  advice: Ask.
+  examples: ["550 No"]
+- id: house-some
+  reason: filtered
+  title: Something.
+  when: {code: ["550"], phase: [rcpt]}
+  meaning: It is so
+  advice: Ask.
+  examples: ["[phase=rcpt] 550 No"]
+"""
+
+
+def test_the_pages_are_proved_on_demand(folder: Path):
+    (folder / "00-house.yaml").write_text(HOUSE)
+    house = ("--practice", "--set", f"book.house={folder / '00-house.yaml'}")
+    assert run(*house).exit_code == 0
+    result = run(*house, "--book")
+    assert result.exit_code == 1, result.output
+    for words in (
+        "things to mend",
+        "page house-some: the title has at most 120 characters, and no full stop at its end",
+        "page house-some: meaning ends with a full stop",
+        "page house-some: its example '[phase=rcpt] 550 No' is explained by house-all, which comes before it",
+        "page house-some is never reached: wherever it fits, house-all fits too, and comes before it",
+        "page anything-else: found no example",
+        "de: missing 3 of 3 pages: house-all, house-some, anything-else",
+    ):
+        assert words in result.output, result.output
