@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from relay.explain import Book, Reason, shipped_chapters
+from relay.explain import Book, Failure, Reason, shipped_chapters
 from relay.explain.heard import example
+from relay.smtp import Fault, Phase, reply_for
 
 BOOK = Book.read(shipped_chapters())
 
@@ -23,6 +24,27 @@ BOOK = Book.read(shipped_chapters())
         ("[phase=auth] 550 User has no permission", "login-switched-off"),
         ("[phase=ehlo] 550 5.7.1 x1", "status-7-arrival"),
         ("[phase=message] 550 x1", "code-550-message"),
+        ("[phase=mail] 550 5.7.1 Client was not authenticated", "microsoft-not-authenticated"),
+        ("[phase=auth] 454 4.7.0 Temporary authentication failure", "login-service-down"),
+        (
+            "[phase=rcpt] 554 5.7.1 <bob@example.net>: Recipient address rejected: Access denied",
+            "postfix-recipient-access-denied",
+        ),
+        ("554 5.4.6 Too many hops", "mail-loop"),
+        ("550 5.4.6 Unusual sending activity detected. Please try after sometime", "zoho-unusual-activity"),
+        ("550 5.4.6 0x1f", "status-4-6"),
+        ("[phase=mail login=yes user=a@b.example sender=c@d.example] 550 Sender rejected", "sender-differs-from-login"),
+        ("[phase=mail login=yes user=a@b.example sender=a@b.example] 550 Sender rejected", "sender-domain-unknown"),
+        ("[phase=mail sender=<>] 550 Sender rejected", "null-sender-refused"),
+        ("[phase=mail size=9000 size_limit=8000] 552 x1", "size-over-announced-limit"),
+        ("[phase=mail size=7000 size_limit=8000] 552 x1", "code-552"),
+        ("[phase=rcpt recipients=51] 452 x1", "recipients-over-usual-limit"),
+        ("[phase=rcpt recipients=1] 452 x1", "code-452-rcpt"),
+        ("[phase=mail utf8=yes] 501 5.5.4 Syntax error", "letters-beyond-ascii-refused"),
+        ("[phase=mail utf8=no] 501 5.5.4 Syntax error", "protocol-words"),
+        ("[phase=message eight_bit=yes] 554 5.6.1 Conversion impossible", "eight-bit-refused"),
+        ("[phase=auth tls=no] 502 Command not implemented", "login-needs-encryption"),
+        ("[phase=auth tls=yes] 503 5.5.1 Error: authentication not enabled", "login-method"),
     ],
 )
 def test_the_moment_decides(written, page_id):
@@ -46,6 +68,11 @@ def test_account_disabled_is_the_sender_at_mail_and_the_recipient_at_rcpt():
     assert BOOK.explain(example("[phase=rcpt] 550 5.2.1 Account disabled")).reason is Reason.SUSPEND
 
 
+def test_user_has_no_permission_is_a_service_switched_off():
+    found = BOOK.explain(example("[phase=auth] 550 User has no permission"))
+    assert found.reason is Reason.AUTHDISABLED
+
+
 @pytest.mark.parametrize("phase", ["connect", "ehlo"])
 def test_blocked_on_arrival_is_about_the_sending_machine(phase):
     assert BOOK.explain(example(f"[phase={phase}] 554 Your host is blocked")).reason is Reason.BLOCKED
@@ -56,14 +83,40 @@ def test_no_code_is_read_from_an_address_or_a_size(words):
     assert BOOK.explain(example(f"550 {words}")).id == "code-550"
 
 
-def test_the_opening_is_the_verdict_when_history_is_quoted():
-    written = "554 5.4.7 Message expired: unable to deliver in 840 minutes. <550 5.1.1 User unknown>"
-    assert BOOK.explain(example(written)).reason is Reason.EXPIRED
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("554 5.4.7 Message expired: unable to deliver in 840 minutes. <550 5.1.1 User unknown>", Reason.EXPIRED),
+        (
+            "450 4.2.2 <bob@example.net>... Mailbox full. This message has been in the queue too long.",
+            Reason.MAILBOXFULL,
+        ),
+        ("554 5.4.6 Too many hops, last reply was 550 5.1.1 User unknown", Reason.MAILLOOP),
+    ],
+)
+def test_the_opening_is_the_verdict_when_history_is_quoted(written, reason):
+    assert BOOK.explain(example(written)).reason is reason
 
 
-def test_the_decisive_line_need_not_be_the_first():
-    written = "550-5.7.1 Hello from mx.example.net\n550-5.7.1 We are sorry\n550 5.7.1 blocked using zen.spamhaus.org"
-    assert BOOK.explain(example(written)).reason is Reason.BLOCKED
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        (
+            "550-5.7.1 Hello from mx.example.net\n550-5.7.1 We are sorry\n550 5.7.1 blocked using zen.spamhaus.org",
+            Reason.BLOCKED,
+        ),
+        (
+            "550-Requested action not taken: mailbox unavailable\n550 Sender address is not allowed.",
+            Reason.SENDERNOTOWNED,
+        ),
+        (
+            "550-Verification failed for <a@example.com>\n550-No Such User Here\n550 Sender verify failed",
+            Reason.REJECTED,
+        ),
+    ],
+)
+def test_the_decisive_line_need_not_be_the_first(written, reason):
+    assert BOOK.explain(example(written)).reason is reason
 
 
 @pytest.mark.parametrize("phase", ["connect", "ehlo", "mail", "rcpt", "message"])
@@ -77,3 +130,42 @@ def test_unknown_words_are_not_guessed_at(phase, words, code):
 
 def test_a_good_reply_is_never_taken_for_a_refusal():
     assert BOOK.explain(example("250 2.1.5 Mailbox full of joy, user unknown")).id == "status-1-5"
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("[phase=rcpt] 550 5.7.1 192.0.2.9 is listed at bl.example.org", ("192.0.2.9", "bl.example.org")),
+        ("551 5.1.6 User has moved; please try <bob.miller@example.org>", ("bob.miller@example.org",)),
+        ("[phase=rcpt] 450 4.2.0 Greylisted, come back in 300 seconds", ("300 seconds",)),
+        ("[phase=message] 552 Message exceeds maximum message size of 20480000 bytes", ("20480000 bytes",)),
+        (
+            "[phase=message] 554 5.2.252 SendAsDenied; a@example.com not allowed to send as b@example.org",
+            ("a@example.com", "b@example.org"),
+        ),
+        ("[phase=message] 554 5.7.0 Reject, id=04711-08 - BANNED: invoice.exe", ("invoice.exe",)),
+        (
+            "[phase=message] 550 spam message rejected. Please visit http://help.mail.ru/notspam-support/id?c=Zk3",
+            ("http://help.mail.ru/notspam-support/id?c=Zk3",),
+        ),
+    ],
+)
+def test_the_words_name_the_concrete_thing(written, told):
+    found = BOOK.explain(example(written))
+    words = f"{found.title} {found.meaning} {found.advice}"
+    assert [thing for thing in told if thing not in words] == []
+
+
+@pytest.mark.parametrize(
+    ("phase", "page_id"),
+    [
+        (Phase.CONNECT, "upstream-disconnected-at-connect"),
+        (Phase.STARTTLS, "upstream-disconnected-at-starttls"),
+        (Phase.AUTH, "upstream-disconnected-at-auth"),
+        (Phase.RCPT, "upstream-disconnected"),
+        (Phase.MESSAGE, "upstream-disconnected-at-message"),
+    ],
+)
+def test_a_connection_that_breaks_is_explained_by_the_step_it_broke_at(phase, page_id):
+    failure = Failure(reply_for(Fault.DISCONNECTED, phase, "mx.example.net:25"), "mx.example.net:25")
+    assert BOOK.explain(failure).id == page_id
