@@ -88,6 +88,7 @@ class Replies:
     """What a strict reader makes of a server's octets (RFC 5321 section 4.2)."""
 
     heard: tuple[tuple[int, tuple[bytes, ...]], ...]  # the replies before anything that is none
+    wires: tuple[bytes, ...]  # their octets as they came
     garbled: bool  # something came that is none
     unfinished: bytes  # the octets behind the last reply, if nothing is garbled
 
@@ -95,6 +96,7 @@ class Replies:
 def read_replies(octets: bytes) -> Replies:
     """Read replies until the octets end or something comes that is no reply. Limits of size are not looked at."""
     heard: list[tuple[int, tuple[bytes, ...]]] = []
+    wires: list[bytes] = []
     lines: list[bytes] = []
     code, begin, line_begin, at = 0, 0, 0, 0
     while at < len(octets):
@@ -104,16 +106,17 @@ def read_replies(octets: bytes) -> Replies:
         line = octets[line_begin:at]
         line_code = _code_of(line)
         if line_code is None or (lines and line_code != code):
-            return Replies(tuple(heard), True, b"")
+            return Replies(tuple(heard), tuple(wires), True, b"")
         code = line_code
         lines.append(line[4:])
         at += 2
         line_begin = at
         if len(line) == 3 or line[3] == _SPACE:
             heard.append((code, tuple(lines)))
+            wires.append(octets[begin:at])
             lines = []
             begin = at
-    return Replies(tuple(heard), False, octets[begin:])
+    return Replies(tuple(heard), tuple(wires), False, octets[begin:])
 
 
 def _code_of(line: bytes) -> int | None:
