@@ -95,6 +95,10 @@ class Connection(SMTPProtocol):
 
     def say(self, command: Expected) -> None:
         """Queue a command, as `send` does."""
+        if not (self.dead or self.pending or self._replies.empty):
+            self._expect(command)
+            self._begun_too_early()
+            return
         if self.dead:
             command.answer(reply_for(Fault.DISCONNECTED, command.phase, self.server.name))
             return
@@ -133,11 +137,13 @@ class Connection(SMTPProtocol):
         A reply that lies unread now was said before the dot: it must be heard first, or an early `250` would be taken
         for the verdict. So the dot waits for the next round of the loop while there is something to read.
         """
+        if postponed < _MAX_POSTPONED and not self.dead and (self._unread() or not self._replies.empty):
+            self._loop.call_later(0, lambda: self.finish(octets, answer, postponed=postponed + 1))
+            return
+        if not self._replies.empty:
+            self._begun_too_early()
         if self.dead:
             answer(reply_for(Fault.DISCONNECTED, Phase.MESSAGE, self.server.name))
-            return
-        if postponed < _MAX_POSTPONED and self._unread():
-            self._loop.call_later(0, lambda: self.finish(octets, answer, postponed=postponed + 1))
             return
         self.streaming = False
         self.deadline = NEVER
@@ -283,6 +289,10 @@ class Connection(SMTPProtocol):
             )
             return
         raise GarbledError(f"{code} that nobody asked for")
+
+    def _begun_too_early(self) -> None:
+        """A reply of which a part came before what it is to answer cannot answer it."""
+        self.abort(Fault.GARBLED, f"{self.server.name} began a reply before it was asked")
 
     def _garbled_fault(self, data: bytes) -> Fault:
         # A TLS alert record instead of a greeting: this port speaks TLS, and we did not.
