@@ -65,7 +65,7 @@ class Conversation:
         self._learn(item, code)
         if code == 421:
             self.dismiss(wire)
-        self.dismissed = self.dismissed or code == 221
+        self.dismissed = self.dismissed or item.verb == "QUIT"
 
     def _name(self, item: Item) -> None:
         """Give it the mail it belongs to, which is known now that all before it is answered."""

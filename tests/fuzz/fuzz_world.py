@@ -8,7 +8,6 @@ import socket
 from functools import cache
 from itertools import count
 
-import structlog
 from fuzz_client import Client
 from fuzz_clock import REFUSED, HandLoop
 from fuzz_upstream import Record, Said, UpstreamEnd
@@ -18,8 +17,11 @@ from relay.config.url import Security
 from relay.deadlines import Deadlines
 from relay.explain import Book, shipped_chapters
 from relay.proxy.server import ClientConnection
-from relay.proxy.service import Listener, Rules, Service, Teller
+from relay.proxy.places import OwnPlaces
+from relay.proxy.service import Listener, Rules, Service, Teller, Ways
+from relay.record.counters import Counters
 from relay.record.journal import Journal
+from relay.record.log import NoLog
 from relay.smtp import Phase
 from relay.upstream.pool import Keeping, Pool
 from relay.upstream.server import Server, Waits
@@ -63,11 +65,8 @@ class World:
             normalize_newlines=self._normalize,
         )
         pool = Pool(server, Keeping(idle=2, idle_seconds=30.0, messages=4), deadlines)
-        journal = Journal()
-        journal._log = structlog.wrap_logger(  # noqa: SLF001 -- its events are made, and go nowhere
-            structlog.testing.ReturnLogger(), processors=[structlog.processors.KeyValueRenderer()]
-        )
-        return Service(rules, pool, Teller(_book(), "full"), journal, deadlines), pool
+        journal = Journal(NoLog(), Counters().row(0))
+        return Service(Ways(rules, pool, Teller(_book(), "full")), journal, deadlines, OwnPlaces()), pool
 
     def _dialled(self, far: socket.socket) -> str:
         outcome = self.outcomes.pop(0) if self.outcomes else ""
