@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def key_of(line: bytes) -> Key:
     verb, _, rest = line.partition(b" ")
     name = verb.upper().decode("latin-1")
     if name in ("MAIL", "RCPT"):
-        return name, rest.partition(b"<")[2].partition(b"@")[0]
+        return name, re.split(rb"[@> ]", rest.partition(b":")[2].strip().lstrip(b"<"))[0]
     return name, rest
 
 

@@ -19,6 +19,7 @@ MAX_RECIPIENTS, MAX_ERRORS, MAX_OCTETS = 5, 8, 4_000  # the limits of the relay 
 _PASSED_ON = ("MAIL", "RCPT", "DATA", "CHUNK", "MESSAGE", "AUTH", "RSET")
 _OWN = {"EHLO": 250, "HELO": 250, "NOOP": 250, "VRFY": 252, "HELP": 214, "RSET": 250, "QUIT": 221, "CONNECT": 220}
 _NOT_SERVED = ("EXPN", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD", "BURL", "STARTTLS")
+_REPEATED = ("RSET", "RCPT")  # may be said twice in the same words
 _PATH = re.compile(rb"(?:FROM|TO):<[a-z0-9]*@?[a-z.]*>(?: [A-Z0-9=]+)*", re.IGNORECASE)
 
 
@@ -79,10 +80,10 @@ class Conversation:
         told = f"{wire!r} answers {item}; the upstream said {said}"
         if code < 400:
             own = code == _OWN.get(item.verb)
-            assert own or (said and said[-1].wire == wire), f"a success that nobody gave: {told}"
+            assert own or wire in [one.wire for one in said], f"a success that nobody gave: {told}"
             if item.verb == "MESSAGE":
                 self._believe(item)
-        elif code not in [one.code for one in (said if item.verb == "RSET" else said[-1:])]:
+        elif code not in [one.code for one in (said if item.verb in _REPEATED else said[-1:])]:
             assert code in self._deserved(item), f"a code that nobody gave: {told}"
 
     def _believe(self, item: Item) -> None:
@@ -138,6 +139,8 @@ class Conversation:
         match item.verb:
             case "MAIL" if code < 400:
                 self._begin(item)
+            case "MAIL" if code == 451 or not own:  # the upstream has no other mail then
+                self._open = False
             case "RCPT":
                 self._named += 1
                 self._accepted |= {item.key[1]} if code < 400 else set()
