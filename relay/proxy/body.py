@@ -101,8 +101,8 @@ class Chunk:
         return rest
 
     def stop(self, verdict: Reply) -> None:
-        """Nothing more goes upstream; the rest of the chunk is read and forgotten."""
-        if self._reply is None:
+        """Nothing more goes upstream; the rest of the chunk is read and forgotten. A complete one has its own reply."""
+        if self._reply is None and not self.complete:
             self._reply = verdict
 
     def _check(self, piece: bytes) -> None:

@@ -247,7 +247,7 @@ class ClientConnection(SMTP):
             return
         if self._buffer:
             self._work()
-        if self._ended and not (self.closing or self._held or self._session.busy):
+        if self._ended and not self.closing and (self._sink is not None or not (self._held or self._session.busy)):
             self.close()
         if not self.closing:
             self._settle()

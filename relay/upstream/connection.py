@@ -104,6 +104,8 @@ class Connection(SMTPProtocol):
 
     def flush(self) -> None:
         """Write now what is to be said, in one piece. Only from then on can a reply be the answer to it."""
+        if self._unsaid and not (self.pending or self._replies.empty):
+            self._begun_too_early()
         said, self._unsaid = self._unsaid, []
         if said:
             for command in said:
@@ -140,11 +142,13 @@ class Connection(SMTPProtocol):
         A reply that lies unread now was said before the dot: it must be heard first, or an early `250` would be taken
         for the verdict. So the dot waits for the next round of the loop while there is something to read.
         """
+        if postponed < _MAX_POSTPONED and not self.dead and (self._unread() or not self._replies.empty):
+            self._loop.call_later(0, lambda: self.finish(octets, answer, postponed=postponed + 1))
+            return
+        if not self._replies.empty:
+            self._begun_too_early()
         if self.dead:
             answer(reply_for(Fault.DISCONNECTED, Phase.MESSAGE, self.server.name))
-            return
-        if postponed < _MAX_POSTPONED and self._unread():
-            self._loop.call_later(0, lambda: self.finish(octets, answer, postponed=postponed + 1))
             return
         self.streaming = False
         self.deadline = NEVER
@@ -290,6 +294,10 @@ class Connection(SMTPProtocol):
             )
             return
         raise GarbledError(f"{code} that nobody asked for")
+
+    def _begun_too_early(self) -> None:
+        """A reply of which a part came before what it is to answer cannot answer it."""
+        self.abort(Fault.GARBLED, f"{self.server.name} began a reply before it was asked")
 
     def _garbled_fault(self, data: bytes) -> Fault:
         # A TLS alert record instead of a greeting: this port speaks TLS, and we did not.
