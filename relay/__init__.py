@@ -25,7 +25,7 @@ nothing downstream has two cases. The book explains, the code decides: nothing f
 
 The parts, and who may import whom (a part imports only parts further right; those joined by | never each other)::
 
-    cli  >  app  >  proxy | practice  >  upstream | record  >  explain  >  config  >  smtp, networks, deadlines
+    cli  >  supervisor  >  app  >  parts  >  proxy | practice  >  upstream | record  >  explain  >  config  >  smtp, networks, deadlines
 
 - `smtp`      the words of SMTP: Phase, Fault, Reply, paths, capabilities, the message scanner. Pure.
 - `explain`   from a failed reply to words a person can act on: the book, its pages, the lines of a reply. Pure.
@@ -35,9 +35,13 @@ The parts, and who may import whom (a part imports only parts further right; tho
 - `record`    what happened, kept and shown.
 - `config`    what the operator may choose: read once, checked, frozen.
 - `practice`  an upstream that refuses by name, for people and for tests. Made of aiosmtpd as it is.
+- `parts`     from the settings to what each part is told of them.
 - `app`       builds every part from the settings, runs them, stops them in order.
+- `supervisor` with several workers: forks them, watches them, passes signals on. What they share (sockets, counters,
+              who is connected) is made before they are, and each writes to a row of its own: nothing is locked.
 
 The engine is one path: a client's octets are worked on in `data_received`, straight through session and transaction to
-the upstream's transport, and a reply the same way back; both sides write once per batch. A task is made only where
-something must be awaited: a connection, a login, a handshake. Waits are deadlines that one timer looks at.
+the upstream's transport, and a reply the same way back. Both sides write at the end of a round of the loop, all that
+was said in it in one piece. A task is made only where something must be awaited: a connection, a login, a handshake.
+Waits are deadlines that one timer looks at.
 """
