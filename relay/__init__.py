@@ -25,7 +25,8 @@ nothing downstream has two cases. The book explains, the code decides: nothing f
 
 The parts, and who may import whom (a part imports only parts further right; those joined by | never each other)::
 
-    cli  >  supervisor  >  app  >  parts  >  proxy | practice  >  upstream | record  >  explain  >  config  >  smtp, networks, deadlines
+    cli  >  supervisor  >  app  >  parts  >  proxy | practice  >  upstream | record  >  explain
+         >  config  >  smtp, networks, deadlines
 
 - `smtp`      the words of SMTP: Phase, Fault, Reply, paths, capabilities, the message scanner. Pure.
 - `explain`   from a failed reply to words a person can act on: the book, its pages, the lines of a reply. Pure.
