@@ -291,9 +291,11 @@ async def falls_silent(speaker: Speaker) -> None:
         await speaker.until(b"\n")
 
 
-async def stops_reading(_: Speaker) -> None:
+async def stops_reading(speaker: Speaker) -> None:
     """Neither read nor answer, for as long as the connection lives."""
-    await asyncio.sleep(3600)
+    with contextlib.suppress(OSError):
+        await speaker.writer.wait_closed()
+    raise LeftError
 
 
 def trickles(octets: bytes, pause: float = 0.05) -> Act:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+from typing import TYPE_CHECKING
 
 import pytest
 from hostile_client import Attacker
 from hostile_upstream import Upstream, closes, dies, falls_silent, resets, says, trickles
-from running_client import Answer
+
+if TYPE_CHECKING:
+    from running_client import Answer
 
 POINTS = ("greeting", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "dot")
 PATIENCE = 0.4  # how long the relay waits for a reply
