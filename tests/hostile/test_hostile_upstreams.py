@@ -180,7 +180,7 @@ def test_a_large_message_whose_upstream_leaves_in_the_middle(client, upstream, a
 
 
 def test_an_upstream_that_stops_reading_the_message(client, upstream):
-    """The client is held back meanwhile: it would never notice. So the relay must, and then take the rest and answer."""
+    """The client is held back meanwhile: so the relay must notice, take the rest, and answer."""
     upstream.acts["body"] = stops_reading
     client.sock.settimeout(20)
     client.greet()
