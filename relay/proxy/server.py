@@ -30,7 +30,7 @@ _PAUSE_OCTETS = 65536  # read no further ahead of what is being worked on
 _MAX_SKIPPED = 1 << 20  # octets of a line without end
 _RATE_SECONDS = 30.0
 _LINGER_SECONDS = 10.0  # for the last reply to be read
-_HTTP = re.compile(rb"(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|CONNECT|PATCH|TRACE) \S+ HTTP/", re.IGNORECASE)
+_HTTP = re.compile(rb"[A-Z]+ \S+ HTTP/\d", re.IGNORECASE)  # a browser may be made to say any method, EHLO too
 _TLS_RECORD = b"\x16\x03"
 
 

@@ -129,8 +129,8 @@ class Transaction:
             return
         awaits_verdict = bool(pending) and pending[-1].phase is Phase.MESSAGE
         sent = awaits_verdict and self.body is not None and self.body.complete
-        if not sent:
-            self._stop_body(self._fault_reply(Phase.MESSAGE))
+        if not sent:  # nobody can have taken a message without its dot: it is not the verdict that was garbled
+            self._stop_body(self._fault_reply(Phase.DATA))
         for expected in pending:
             expected.answer(self._fault_reply(expected.phase, sent=sent))
 

@@ -6,8 +6,9 @@ import re
 from typing import NamedTuple
 
 # The path of nearly all mail, then any path with quoted strings in it, then the path without brackets of old printers.
-_PLAIN = re.compile(rb"[ \t]*(<[^<>\"\\]*>)[ \t]*$|[ \t]*(<[^<>\"\\]*>)([ \t].*)$")
-_QUOTED = re.compile(rb"[ \t]*(<(?:[^<>\"\\]|\"(?:[^\"\\]|\\.)*\"|\\.)*>)([ \t].*)?$")
+# A tab is a blank between words, and a control octet within a path.
+_PLAIN = re.compile(rb"[ \t]*(<[^<>\"\\\t]*>)[ \t]*$|[ \t]*(<[^<>\"\\\t]*>)([ \t].*)$")
+_QUOTED = re.compile(rb"[ \t]*(<(?:[^<>\"\\\t]|\"(?:[^\"\\\t]|\\[^\t])*\"|\\[^\t])*>)([ \t].*)?$")
 _BARE = re.compile(rb"[ \t]*([^\s<>\"]+)([ \t].*)?$")
 _SOURCE_ROUTE = re.compile(rb"@[^:]*:")
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")

@@ -33,6 +33,7 @@ Answer = Callable[[Reply], None]
 # The classes of a reply that answer a command at all; 4xx and 5xx always do. 354 to RCPT or 250 to DATA is a lie or a
 # slip of the pairing, and either may turn a refusal into a false 250.
 _CLASSES: dict[Phase, tuple[int, ...]] = dict.fromkeys(Phase, (2,)) | {Phase.AUTH: (2, 3), Phase.DATA: (3,)}
+_GO_ON = {334: Phase.AUTH, 354: Phase.DATA}  # of the class 3xx there is one reply for each of these two, and no other
 
 _POLITE_SECONDS = 5.0
 _MAX_POSTPONED = 3
@@ -74,6 +75,7 @@ class Connection(SMTPProtocol):
         self.capabilities: Capabilities = NOTHING
         self.secure = False
         self.dead = False
+        self._why_dead = (Fault.DISCONNECTED, "")
         self.private = False  # carries one client's own login: never shared
         self.streaming = False  # between 354 and the final dot
         self.messages = 0  # transactions this connection has carried
@@ -96,7 +98,8 @@ class Connection(SMTPProtocol):
     def say(self, command: Expected) -> None:
         """Say a command soon, as `send` does."""
         if self.dead:
-            command.answer(reply_for(Fault.DISCONNECTED, command.phase, self.server.name))
+            fault, detail = self._why_dead
+            command.answer(reply_for(fault, command.phase, self.server.name, detail))
             return
         if not self._unsaid:
             self._deadlines.soon(self.flush)
@@ -162,6 +165,7 @@ class Connection(SMTPProtocol):
         if self.dead:
             return
         self.dead = True
+        self._why_dead = (fault, detail)
         self.deadline = NEVER
         self._deadlines.forget(self)
         if self.transport is not None:
@@ -264,7 +268,8 @@ class Connection(SMTPProtocol):
             self._hear_unasked(code, lines)
             return
         expected = self.pending.popleft()
-        if code < 400 and code // 100 not in expected.classes:
+        kind = code // 100
+        if kind < 4 and (kind not in expected.classes or (kind == 3 and _GO_ON.get(code) is not expected.phase)):
             self.pending.appendleft(expected)
             raise GarbledError(f"{code} where it cannot stand, as the answer in the phase {expected.phase}")
         if self.pending:
