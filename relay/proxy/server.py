@@ -141,7 +141,7 @@ class ClientConnection(SMTP):
             slow = f"the message came at less than {rules.data_rate} octets a second"
             self._session.dismiss(Fault.TOO_SLOW, slow, Phase.MESSAGE)
         else:
-            self._open_window()
+            self._window_start, self._window_octets = now, 0
         self.proceed()
 
     # -- what the session calls
