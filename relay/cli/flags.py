@@ -50,13 +50,13 @@ HouseFlag = Annotated[
 LanguageFlag = Annotated[str, typer.Option("--language", metavar="en|de|fr|es", help="The language of the words.")]
 
 
-def language_named(name: str) -> str:
+def language_named(name: str, flag: str = "--language") -> str:
     """The language of that name; one the book does not speak ends the command with status 2."""
     from relay.languages import LANGUAGES
 
     if name not in LANGUAGES:
         known = ", ".join(LANGUAGES)
-        raise typer.BadParameter(f"found {name!r}, expected one of {known}", param_hint="--language")
+        raise typer.BadParameter(f"found {name!r}, expected one of {known}", param_hint=flag)
     return name
 
 
