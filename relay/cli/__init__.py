@@ -11,6 +11,7 @@ from relay.cli.health import health
 from relay.cli.practice import practice
 from relay.cli.run import run
 from relay.cli.trial import trial
+from relay.cli.unexplained import unexplained
 
 app = typer.Typer(
     name="relay",
@@ -24,6 +25,7 @@ app.command()(run)
 app.command()(explain)
 app.command()(check)
 app.command()(book)
+app.command()(unexplained)
 app.command()(practice)
 app.command("try")(trial)
 app.command()(health)

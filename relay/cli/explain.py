@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relay.cli.flags import LanguageFlag  # noqa: TC001 - typer reads the annotation when it runs
+from relay.cli.flags import HouseFlag, LanguageFlag  # noqa: TC001 - typer reads the annotation when it runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,15 +40,12 @@ def explain(  # noqa: PLR0913 - one parameter for each option of the command
         bool, typer.Option("--batch", help='JSON lines in and out: {"id","reply","phase","upstream","login"}.')
     ] = False,
     language: LanguageFlag = "en",
+    house: HouseFlag = None,
 ) -> None:
     """Explain an SMTP reply: what happened, whose move it is, and what to do."""
-    from relay.cli.flags import language_named, refuse
-    from relay.explain import Book, BookError, shipped_chapters
+    from relay.cli.flags import read_book_or_exit
 
-    try:
-        book = Book.read(shipped_chapters(), lazy=True, language=language_named(language))
-    except (BookError, OSError) as error:
-        refuse(error)
+    book = read_book_or_exit(house, language)
     if batch:
         raise typer.Exit(_explain_lines(book, sys.stdin))
     try:

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from relay.config import Flags, Gathered, Settings
+    from relay.explain import Book
 
 ConfigFlag = Annotated[
     Path | None,
@@ -43,17 +44,37 @@ SetFlag = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any other setting; may be given several times."),
 ]
+HouseFlag = Annotated[
+    Path | None, typer.Option("--house", metavar="PATH", help="Your own pages too: a file, or a folder of files.")
+]
 LanguageFlag = Annotated[str, typer.Option("--language", metavar="en|de|fr|es", help="The language of the words.")]
 
 
-def language_named(name: str) -> str:
+def language_named(name: str, flag: str = "--language") -> str:
     """The language of that name; one the book does not speak ends the command with status 2."""
     from relay.languages import LANGUAGES
 
     if name not in LANGUAGES:
         known = ", ".join(LANGUAGES)
-        raise typer.BadParameter(f"found {name!r}, expected one of {known}", param_hint="--language")
+        raise typer.BadParameter(f"found {name!r}, expected one of {known}", param_hint=flag)
     return name
+
+
+def book_places(house: Path | None) -> tuple[Path, ...]:
+    """Where chapters are read from."""
+    from relay.explain import shipped_chapters
+
+    return (house, shipped_chapters()) if house else (shipped_chapters(),)
+
+
+def read_book_or_exit(house: Path | None, language: str = "en") -> Book:
+    """The book; where it cannot be read, every mistake is printed and the command ends with status 2."""
+    from relay.explain import Book, BookError
+
+    try:
+        return Book.read(*book_places(house), lazy=True, language=language_named(language))
+    except (BookError, OSError) as error:
+        refuse(error)
 
 
 def gathered(config: Path | None, flags: Flags) -> Gathered:

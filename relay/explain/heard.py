@@ -52,6 +52,11 @@ def example(written: str) -> Failure:
     return Failure(reply, **known)
 
 
+def spoken(written: str) -> str:
+    """The reply of a page's example, without its context."""
+    return _CONTEXT.sub("", written, count=1) if _CONTEXT.match(written) else written
+
+
 def _code_of_status(line: str) -> int:
     found = _STATUS_ALONE.match(line)
     return _OF_CLASS[found[1]] if found else 0

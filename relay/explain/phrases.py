@@ -68,7 +68,20 @@ PHRASES: dict[str, str] = {
     "again-no": "does not help",
     "page": "page {page}, reason {reason}",
     "source": "source {source}",
+    "again-by-code": "may help later if the code begins with 4",
     "heard": "What a mail program gets from the relay:",
+    "book": "Why mail is refused",
+    "about": "What mail servers say when they refuse a message, what it means, whose move it is, and what can be done.",
+    "search": "Search a code, or words of the server",
+    "found": "{number} of {count} pages",
+    "contents": "Contents",
+    "meaning": "What it means",
+    "advice": "What you can do",
+    "more": "For administrators",
+    "examples": "What servers say",
+    "previous": "Previous",
+    "next": "Next",
+    "retired": "This page is no longer in use: {why}",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,16 +24,20 @@ if TYPE_CHECKING:
     from relay.explain.servers import Server
     from relay.explain.translation import Words
 
+_FIRST_COMMENT = re.compile(r"(?:#.*\n)+")
+_HEADING_END = re.compile(r"[:.;](?:\s|$)| - ")
+
 SERVERS_FILE = "servers.yaml"  # beside the chapters: who is recognised by which host name or words
 
 
 @dataclass(frozen=True, slots=True)
 class Chapters:
-    """What the files hold: pages in their order, servers, and of each page the name of its file."""
+    """What the files hold: pages in order, servers, the file of each page (by its id), the heading of each file."""
 
     pages: tuple[Page, ...]
     servers: tuple[Server, ...]
     files: Mapping[str, str]
+    headings: Mapping[str, str]
 
 
 def read_chapters(paths: Iterable[Path | str]) -> Chapters:
@@ -46,6 +51,7 @@ def read_chapters(paths: Iterable[Path | str]) -> Chapters:
     servers: list[Server] = []
     problems: list[str] = []
     files: dict[str, str] = {}
+    headings: dict[str, str] = {}
     for file in chapters_in(paths):
         text = file.read_text("utf-8")
         if file.name == SERVERS_FILE:
@@ -55,10 +61,12 @@ def read_chapters(paths: Iterable[Path | str]) -> Chapters:
             read, wrong = read_chapter(file.name, text)
             pages += read
             files.update((page.id, file.name) for page in read)
+            if read:
+                headings.setdefault(file.name, heading(text) or file.stem)
         problems += wrong
     if problems:
         raise BookError("\n".join(problems))
-    return Chapters(tuple(pages), tuple(servers), files)
+    return Chapters(tuple(pages), tuple(servers), files, headings)
 
 
 def read_translation(paths: Iterable[Path | str], language: str, pages: Iterable[Page]) -> Translation:
@@ -71,18 +79,28 @@ def read_translation(paths: Iterable[Path | str], language: str, pages: Iterable
     english = translatable(pages, language)
     found: dict[str, Entry] = {}
     phrases: dict[str, Entry] = {}
+    headings: dict[str, str] = {}
     problems: list[str] = []
     folders = (Path(path) / language for path in paths)
     for file in chapters_in(folder for folder in folders if folder.is_dir()):
         fixed = file.name == PHRASES_FILE
         known: Mapping[str, Words] = ENGLISH_PHRASES if fixed else english
-        entries, wrong = read_entries(f"{language}/{file.name}", file.read_text("utf-8"), known)
+        text = file.read_text("utf-8")
+        entries, wrong = read_entries(f"{language}/{file.name}", text, known)
         problems += wrong
         problems += [f"{language}/{file.name}: {key}: translated twice" for key in entries if key in found]
         (phrases if fixed else found).update(entries)
+        headings[file.name] = heading(text)
     if problems:
         raise BookError("\n".join(problems))
-    return Translation(language, found, phrases)
+    return Translation(language, found, phrases, {file: words for file, words in headings.items() if words})
+
+
+def heading(text: str) -> str:
+    """The heading of a chapter: the comment it begins with, up to the first colon or full stop."""
+    found = _FIRST_COMMENT.match(text)
+    words = " ".join(found[0].replace("#", " ").split()) if found else ""
+    return _HEADING_END.split(words, maxsplit=1)[0].strip()
 
 
 def chapters_in(paths: Iterable[Path | str]) -> list[Path]:

@@ -43,11 +43,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """All that is translated into one language, by id of the page or key of the phrase."""
+    """All that is translated into one language, by id of the page, key of the phrase, name of the chapter's file."""
 
     language: str
     pages: Mapping[str, Entry]
     phrases: Mapping[str, Entry]
+    headings: Mapping[str, str]
 
     def page(self, page: Page) -> Page:
         """The page in this language; in English where that is missing or stale."""
