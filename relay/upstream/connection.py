@@ -75,7 +75,7 @@ class Connection(SMTPProtocol):
         self.capabilities: Capabilities = NOTHING
         self.secure = False
         self.dead = False
-        self._why_dead = (Fault.DISCONNECTED, "")
+        self._ended_by = (Fault.DISCONNECTED, "")
         self.private = False  # carries one client's own login: never shared
         self.streaming = False  # between 354 and the final dot
         self.messages = 0  # transactions this connection has carried
@@ -98,8 +98,7 @@ class Connection(SMTPProtocol):
     def say(self, command: Expected) -> None:
         """Say a command soon, as `send` does."""
         if self.dead:
-            fault, detail = self._why_dead
-            command.answer(reply_for(fault, command.phase, self.server.name, detail))
+            command.answer(self.why_dead(command.phase))
             return
         if not self._unsaid:
             self._deadlines.soon(self.flush)
@@ -165,7 +164,7 @@ class Connection(SMTPProtocol):
         if self.dead:
             return
         self.dead = True
-        self._why_dead = (fault, detail)
+        self._ended_by = (fault, detail)
         self.deadline = NEVER
         self._deadlines.forget(self)
         if self.transport is not None:
@@ -197,6 +196,11 @@ class Connection(SMTPProtocol):
             self.abort(Fault.TIMEOUT)
         else:
             self.quit()
+
+    def why_dead(self, phase: Phase) -> Reply:
+        """What whoever asks a dead connection hears: what has ended it."""
+        fault, detail = self._ended_by
+        return reply_for(fault, phase, self.server.name, detail)
 
     def usable(self) -> bool:
         """Whether the connection can be trusted with a new transaction: alive, nothing under way, nothing unread."""

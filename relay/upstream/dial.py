@@ -155,6 +155,9 @@ async def _start_tls(connection: Connection) -> Reply | None:
     reply = await connection.ask(b"STARTTLS", Phase.STARTTLS)
     if not reply.ok:
         return reply
+    await asyncio.sleep(0)  # what came with the 220, be it the end of the connection, is read now
+    if connection.dead:
+        return connection.why_dead(Phase.STARTTLS)
     if not connection.usable():  # octets behind the 220 were not said under encryption (RFC 3207 section 6)
         connection.abort()
         return reply_for(
