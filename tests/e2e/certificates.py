@@ -37,7 +37,9 @@ class Certificates:
     good: Path
     wrong_name: Path
     expired: Path
+    not_yet_valid: Path
     unknown_authority: Path
+    self_signed: Path
 
 
 def make_certificates(directory: Path) -> Certificates:
@@ -49,7 +51,9 @@ def make_certificates(directory: Path) -> Certificates:
         good=_write(directory / "good.pem", *_server(trusted)),
         wrong_name=_write(directory / "wrong-name.pem", *_server(trusted, names=ELSEWHERE)),
         expired=_write(directory / "expired.pem", *_server(trusted, until=NOW - DAY)),
+        not_yet_valid=_write(directory / "not-yet-valid.pem", *_server(trusted, until=NOW + 20 * DAY)),
         unknown_authority=_write(directory / "unknown-authority.pem", *_server(stranger)),
+        self_signed=_write(directory / "self-signed.pem", *_self_signed()),
     )
 
 
@@ -89,6 +93,13 @@ def _server(
         .add_extension(signer, critical=False)
     )
     return unsigned.sign(authority.key, hashes.SHA256()), key
+
+
+def _self_signed() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name((x509.NameAttribute(NameOID.COMMON_NAME, "test server"),))
+    unsigned = _unsigned(subject, subject, key, NOW + DAY)
+    return unsigned.add_extension(x509.SubjectAlternativeName(LOOPBACK), critical=False).sign(key, hashes.SHA256()), key
 
 
 def _unsigned(

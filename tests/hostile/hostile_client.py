@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 import socket
 import struct
+from typing import TYPE_CHECKING, Any
 
 from running_client import Answer, Client
+from running_relay import wait_for
+
+if TYPE_CHECKING:
+    from running_relay import Relay
 
 _LINE = re.compile(rb"([2-5]\d\d)([ -])([\x20-\x7e]*)\r\n")
 _STATUS = re.compile(rb"[245]\.\d{1,3}\.\d{1,3} ")
@@ -34,6 +39,16 @@ def _check_explanation(code: bytes, texts: tuple[bytes, ...]) -> None:
     assert len(texts) > 1, texts
     assert any(b"Whose move: " in text for text in texts), texts
     assert re.search(rb"\[ref [0-9A-Z]{6}\]$", texts[-1]), texts
+
+
+def logged(relay: Relay, refusal: Answer) -> dict[str, Any]:
+    """What the log says of a refusal, found by its reference."""
+    ref = refusal.text.rpartition("[ref ")[2][:6]
+
+    def find() -> dict[str, Any] | None:
+        return next((event for event in relay.events("relay_failure") if event["ref"] == ref), None)
+
+    return wait_for(find, f"the reference {ref} in the log")
 
 
 class Attacker(Client):

@@ -211,6 +211,15 @@ class Upstream:
         """Listen no more, and reset all connections: what is left of a server that has died."""
         asyncio.run_coroutine_threadsafe(self._die(), self._loop).result(5)
 
+    def say(self, octets: bytes) -> None:
+        """Say this now on every connection, unasked; when this returns it has reached the other side's socket."""
+
+        async def said() -> None:
+            for speaker in tuple(self._speakers):
+                await speaker.say(octets)
+
+        asyncio.run_coroutine_threadsafe(said(), self._loop).result(5)
+
     def behave(self) -> None:
         """Be a good server again, on new connections; forget what was seen."""
         self.acts.clear()

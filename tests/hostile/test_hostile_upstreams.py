@@ -135,8 +135,7 @@ def test_an_early_success_is_a_lie_however_late_it_comes(client, upstream):
     client.greet()
     client.begin_message()
     client.say(b"Subject: x\r\n\r\n")
-    for speaker in tuple(upstream._speakers):
-        upstream._loop.call_soon_threadsafe(speaker.writer.write, b"250 2.0.0 Ok: queued\r\n")
+    upstream.say(b"250 2.0.0 Ok: queued\r\n")
     client.say(b"Hello.\r\n" * 1000 + b".\r\n")
     assert client.hear().code == 451
 
@@ -224,8 +223,7 @@ def test_the_courtesies_of_one_client_are_no_concern_of_the_next(behaves, relay,
 def test_what_a_kept_connection_says_meanwhile_answers_nothing(client, upstream, said):
     client.greet()
     assert client.send_mail().code == 250
-    for speaker in tuple(upstream._speakers):
-        upstream._loop.call_soon_threadsafe(speaker.writer.write, said)
+    upstream.say(said)
     upstream.forget()
     upstream.acts["RCPT"] = says(b"550 5.1.1 No such user\r\n")
     assert client.ask("MAIL FROM:<me@here.example>").code == 250
