@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ def bind(addresses: Iterable[Address], processes: int = 1) -> tuple[Sockets, ...
             sock.close()
         raise OSError(error.errno, f"{address}: {error.strerror or error}") from None
     return tuple(tuple(tuple(listener[number]) for listener in opened) for number in range(processes))
+
+
+def make_room() -> None:
+    """Let this process open as many files as the system lets it: each client takes two, its own and the upstream's.
+
+    What a process may open is 1,024 on most systems until it asks for more, which `limits.connections` alone exceeds.
+    """
+    with suppress(
+        ImportError, OSError, ValueError
+    ):  # Windows has no such limit; macOS names one that it does not grant
+        import resource  # noqa: PLC0415 -- see above
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def name_of(sock: socket.socket) -> str:

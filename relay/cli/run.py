@@ -68,6 +68,9 @@ class _Run:
 
     def start(self) -> None:
         """Serve until told to stop; what cannot be begun ends the command with status 2."""
+        from relay.sockets import make_room
+
+        make_room()
         try:
             if self._settings.workers > 1:
                 self._supervise()
