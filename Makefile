@@ -63,6 +63,9 @@ $(HARAKA):
 bench: $(VENV)/bench $(if $(shell command -v npm),$(HARAKA)) ## measure the relay beside its peers; ARGS=--quick for a minute instead of eight
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+hostile: $(VENV)/dev ## hostile clients and upstreams alone, in full size, with figures
+	@HOSTILE_FULL=1 $(BIN)/python -m pytest -q tests/hostile $(ARGS)
+
 lock: $(VENV)/run ## renew the lock files
 	$(PIP) install --quiet uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
