@@ -1,4 +1,7 @@
-"""Hundreds of clients at once, each a task: the good, the refused, and those that misbehave."""
+"""Hundreds of clients at once, each a task: the good, the refused, and those that misbehave.
+
+Run as a program it is a mob: `crowd.py HOST PORT SIZE`, until it is killed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import contextlib
 import resource
 import socket
 import struct
+import sys
 from typing import TYPE_CHECKING, Self
 
 import pytest
@@ -192,3 +196,12 @@ async def misbehave(address: Address, number: int) -> None:
             finally:
                 guest.vanish()
         await asyncio.sleep(0.1)
+
+
+async def _mob(address: Address, size: int) -> None:
+    await all_of((misbehave(address, number) for number in range(size)), size)
+
+
+if __name__ == "__main__":
+    need_descriptors(int(sys.argv[3]) + 100)
+    asyncio.run(_mob((sys.argv[1], int(sys.argv[2])), int(sys.argv[3])))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
+import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import FULL
-from crowd import Guest, all_of, misbehave, need_descriptors
+from crowd import Guest, all_of, need_descriptors
 from hostile_upstream import says
 from running_relay import wait_for
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HERE = Path(__file__).parent
 MANY = 2_000 if FULL else 500
 MISBEHAVING = 500 if FULL else 200
 REFUSED = 500
@@ -82,26 +89,27 @@ async def test_a_crowd_at_once_survives(relay, behaves, figure):
     assert len(behaves.messages) == MANY
 
 
-@asynccontextmanager
-async def a_mob(relay, size: int):
-    """So many clients misbehave for the length of the block."""
-    tasks = [asyncio.create_task(misbehave(relay.addresses[0], number)) for number in range(size)]
+@contextmanager
+def a_mob(relay, size: int) -> Iterator[None]:
+    """So many clients, in a process of their own, misbehave for the length of the block."""
+    host, port = relay.addresses[0]
+    mob = subprocess.Popen(
+        [sys.executable, str(_HERE / "crowd.py"), host, str(port), str(size)],
+        env={**os.environ, "PYTHONPATH": str(_HERE.parent / "running")},
+    )
     try:
-        await asyncio.sleep(1)  # until each has begun; nothing depends on it
         yield
-        assert not any(task.done() for task in tasks)
+        assert mob.poll() is None
     finally:
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        mob.kill()
+        mob.wait()
 
 
 async def test_a_good_clients_mail_passes_while_many_misbehave(relay, behaves, figure):
     behaves.acts["AUTH"] = says(b"535 5.7.8 Bad credentials\r\n")
     seconds = []
-    async with a_mob(relay, MISBEHAVING):
+    with a_mob(relay, MISBEHAVING):
+        await asyncio.to_thread(wait_for, lambda: descriptors_of(relay) > MISBEHAVING // 2, "the mob", 30)
         for _ in range(10):
             started = time.monotonic()
             guest = await Guest.come(relay.addresses[0])
