@@ -148,6 +148,8 @@ class Conversation:
                 self._hello, self._open, self._unsure = True, False, False
             case "CHUNK" if said:
                 self._chunks.append(item.octets)
+            case "MESSAGE" if own and code in (502, 503, 554):  # a chunk that came out of turn
+                self._unsure = True
             case "RSET" | "MESSAGE":
                 if item.verb == "MESSAGE" and item.clean and self._open:
                     self.messages[self.mail] = self.text_of(item)
