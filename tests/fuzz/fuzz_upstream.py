@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fuzz_clock import read_all
-from fuzz_oracle import read_message
+from fuzz_oracle import has_bare_newline, read_message
 
 if TYPE_CHECKING:
     import socket
@@ -134,7 +134,9 @@ class UpstreamEnd:
         self._unread = self._unread[self._chunk_left :]
         self._mode = "line"
         if self._last_chunk:
-            self._came(b"".join(self._chunks))
+            text = b"".join(self._chunks)
+            assert b"\0" not in text and not has_bare_newline(text), f"a message that is not clean came through: {text!r}"
+            self._came(text)
         else:
             self.owed.append(("CHUNK", b"%s-%d" % (self._mail, len(self._chunks))))
         return True
