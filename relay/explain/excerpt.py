@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from relay.explain.failure import Failure
 from relay.explain.heard import reply_from
@@ -73,16 +74,21 @@ def _of_bounce(text: str) -> Iterator[Failure]:
 
 
 def _of_events(text: str) -> Iterator[Failure]:
-    """The relay's own log: JSON lines with the event `relay_failure`."""
+    """The relay's own log: JSON lines with the event `relay_failure`. What is only like one is passed over."""
     for line in text.splitlines():
         if '"relay_failure"' in line and line.lstrip().startswith("{"):
-            event = json.loads(line)
-            said = "\n".join(f"{event['code']} {words}" for words in event["words"])
-            phase, fault = event.get("phase"), event.get("fault")
-            reply = reply_from(said, Phase(phase) if phase else None, Fault(fault) if fault else None)
-            yield Failure(
-                reply, event.get("upstream"), event.get("sender"), event.get("recipient"), tls=event.get("tls")
-            )
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
+                yield _of_event(json.loads(line))
+
+
+def _of_event(event: dict[str, Any]) -> Failure:
+    said = "\n".join(f"{event['code']} {words}" for words in event["words"])
+    phase, fault, tls = event.get("phase"), event.get("fault"), event.get("tls")
+    upstream, sender, recipient = (
+        found if isinstance(found := event.get(key), str) else None for key in ("upstream", "sender", "recipient")
+    )
+    reply = reply_from(said, Phase(phase) if phase else None, Fault(fault) if fault else None)
+    return Failure(reply, upstream, sender, recipient, tls=tls if isinstance(tls, bool) else None)
 
 
 def _of_log(text: str) -> Iterator[Failure]:

@@ -41,6 +41,7 @@ class Record:
     said: dict[Key, list[Said]] = field(default_factory=lambda: defaultdict(list))
     delivered: dict[bytes, list[Delivered]] = field(default_factory=lambda: defaultdict(list))
     troubles: int = 0  # lies told, connections lost, connections refused
+    early: list[bytes] = field(default_factory=list)  # replies that were said before anything was asked
     settled: int = 0  # how many of them the relay has had the time to see
 
 
@@ -179,6 +180,7 @@ class UpstreamEnd:
         self._send(octets)
         if key is None or not fits(key[0], said.code):
             self._record.troubles += 1
+            self._record.early += [said.wire] if key is None else []
             return
         self._record.said[key].append(said)
         if said.code == 354:
