@@ -21,6 +21,8 @@ _REPLY = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _PYTHON = re.compile(r"\((?P<code>[45]\d\d), b(?P<quote>['\"])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)")
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([nrt'\"\\]))")
+_NAMED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"'": b"'", b'"': b'"', b"\\": b"\\"}
 _PHP = re.compile(r"SMTP code: (?P<code>[45]\d\d)(?: Additional SMTP info: (?P<status>[45]\.\d+\.\d+))?")
 
 _TAIL = re.compile(r" ?\(in reply to [^)]*\)\)?\s*$|['\"],?\s*$")
@@ -93,8 +95,7 @@ def _of_event(event: dict[str, Any]) -> Failure:
 
 def _of_log(text: str) -> Iterator[Failure]:
     for found in _PYTHON.finditer(text):
-        words = found["text"].encode("utf-8").decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
-        lines = (f"{found['code']} {line}" for line in words.splitlines())
+        lines = (f"{found['code']} {line}" for line in _unescaped(found["text"]).splitlines())
         yield _failure("\n".join(lines) or found["code"], text, found.start())
     if _PYTHON.search(text):
         return
@@ -102,6 +103,14 @@ def _of_log(text: str) -> Iterator[Failure]:
         yield _failure(_TAIL.sub("", found["reply"]), text, found.start("reply"))
     for found in _PHP.finditer(text):
         yield _failure(f"{found['code']} {found['status'] or ''}", text, found.start())
+
+
+def _unescaped(literal: str) -> str:
+    """What stands in a bytes literal of Python; an escape that is none stays as it is."""
+    octets = _ESCAPE.sub(
+        lambda found: bytes([int(found[1], 16)]) if found[1] else _NAMED[found[2]], literal.encode("utf-8", "replace")
+    )
+    return octets.decode("utf-8", "replace")
 
 
 def _failure(said: str, text: str, at: int) -> Failure:

@@ -41,7 +41,7 @@ class Record:
     said: dict[Key, list[Said]] = field(default_factory=lambda: defaultdict(list))
     delivered: dict[bytes, list[Delivered]] = field(default_factory=lambda: defaultdict(list))
     troubles: int = 0  # lies told, connections lost, connections refused
-    early: list[bytes] = field(default_factory=list)  # replies that were said before anything was asked
+    early: list[Said] = field(default_factory=list)  # replies that were said before anything was asked
     settled: int = 0  # how many of them the relay has had the time to see
 
 
@@ -51,6 +51,9 @@ def key_of(line: bytes) -> Key:
     name = verb.upper().decode("latin-1")
     if name in ("MAIL", "RCPT"):
         return name, re.split(rb"[@> ]", rest.partition(b":")[2].strip().lstrip(b"<"))[0]
+    if name == "AUTH":
+        mechanism, _, initial = rest.strip().partition(b" ")
+        return name, b" ".join(filter(None, (mechanism.upper(), initial.strip())))
     return name, rest
 
 
@@ -136,7 +139,9 @@ class UpstreamEnd:
         self._mode = "line"
         if self._last_chunk:
             text = b"".join(self._chunks)
-            assert b"\0" not in text and not has_bare_newline(text), f"a message that is not clean came through: {text!r}"
+            assert b"\0" not in text and not has_bare_newline(text), (
+                f"a message that is not clean came through: {text!r}"
+            )
             self._came(text)
         else:
             self.owed.append(("CHUNK", b"%s-%d" % (self._mail, len(self._chunks))))
@@ -180,7 +185,7 @@ class UpstreamEnd:
         self._send(octets)
         if key is None or not fits(key[0], said.code):
             self._record.troubles += 1
-            self._record.early += [said.wire] if key is None else []
+            self._record.early += [said] if key is None else []
             return
         self._record.said[key].append(said)
         if said.code == 354:

@@ -202,4 +202,3 @@ class _Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.told.append(logging.Formatter().format(record))
-
