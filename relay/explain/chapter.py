@@ -28,6 +28,8 @@ _CONDITIONS = tuple(field.name for field in fields(When))
 _PATTERNS = ("text", "not_text", "upstream")
 _YES_NO = ("login", "tls", "null_sender", "same_sender", "utf8", "eight_bit", "size_over_limit")
 _PROSE = ("title", "meaning", "advice", "more")
+# All but the first come out of PyYAML where a scalar looks like a date or a number and is none, such as 2024-13-45.
+_UNREADABLE = (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError)
 _UNKNOWN, _ANY = "unknown", "any"  # how a page names "the phase is not known" and "at every moment, the login too"
 
 
@@ -72,9 +74,9 @@ def read_servers(name: str, text: str) -> tuple[tuple[Server, ...], tuple[str, .
     if not isinstance(entries, dict):
         return (), (f"{name}:1: found {kind(entries)}, expected servers by name, each with 'hosts:' or 'words:'",)
     wrong = [
-        f"{name}: server {server}: expected only the lists 'hosts:' and 'words:'"
+        f"{name}: server {server}: expected only the lists 'hosts:' and 'words:', of text"
         for server, given in entries.items()
-        if not isinstance(given, dict) or given.keys() - {"hosts", "words"}
+        if not (isinstance(server, str) and isinstance(given, dict) and _only_lists(given))
     ]
     if wrong:
         return (), tuple(wrong)
@@ -87,8 +89,15 @@ def parsed(name: str, text: str) -> tuple[Any, tuple[str, ...]]:
     """The YAML of a file as plain values, None where it holds none, and why it cannot be read."""
     try:
         return yaml.load(text, Loader=yaml.CSafeLoader), ()
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         return None, (_syntax(name, error),)
+
+
+def _only_lists(given: dict[str, Any]) -> bool:
+    return all(
+        key in ("hosts", "words") and isinstance(listed, list) and all(isinstance(item, str) for item in listed)
+        for key, listed in given.items()
+    )
 
 
 def read_page(entry: object) -> tuple[Page | None, tuple[Mistake, ...]]:
@@ -247,7 +256,7 @@ def _line_of(text: str, index: int, key: str) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _syntax(name: str, error: yaml.YAMLError) -> str:
+def _syntax(name: str, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     line = mark.line + 1 if mark else 1
     return f"{name}:{line}: not valid YAML: {getattr(error, 'problem', None) or error}"

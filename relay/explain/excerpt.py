@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from relay.explain.failure import Failure
 from relay.explain.heard import reply_from
@@ -20,6 +21,8 @@ _REPLY = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _PYTHON = re.compile(r"\((?P<code>[45]\d\d), b(?P<quote>['\"])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)")
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([nrt'\"\\]))")
+_NAMED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"'": b"'", b'"': b'"', b"\\": b"\\"}
 _PHP = re.compile(r"SMTP code: (?P<code>[45]\d\d)(?: Additional SMTP info: (?P<status>[45]\.\d+\.\d+))?")
 
 _TAIL = re.compile(r" ?\(in reply to [^)]*\)\)?\s*$|['\"],?\s*$")
@@ -73,22 +76,26 @@ def _of_bounce(text: str) -> Iterator[Failure]:
 
 
 def _of_events(text: str) -> Iterator[Failure]:
-    """The relay's own log: JSON lines with the event `relay_failure`."""
+    """The relay's own log: JSON lines with the event `relay_failure`. What is only like one is passed over."""
     for line in text.splitlines():
         if '"relay_failure"' in line and line.lstrip().startswith("{"):
-            event = json.loads(line)
-            said = "\n".join(f"{event['code']} {words}" for words in event["words"])
-            phase, fault = event.get("phase"), event.get("fault")
-            reply = reply_from(said, Phase(phase) if phase else None, Fault(fault) if fault else None)
-            yield Failure(
-                reply, event.get("upstream"), event.get("sender"), event.get("recipient"), tls=event.get("tls")
-            )
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
+                yield _of_event(json.loads(line))
+
+
+def _of_event(event: dict[str, Any]) -> Failure:
+    said = "\n".join(f"{event['code']} {words}" for words in event["words"])
+    phase, fault, tls = event.get("phase"), event.get("fault"), event.get("tls")
+    upstream, sender, recipient = (
+        found if isinstance(found := event.get(key), str) else None for key in ("upstream", "sender", "recipient")
+    )
+    reply = reply_from(said, Phase(phase) if phase else None, Fault(fault) if fault else None)
+    return Failure(reply, upstream, sender, recipient, tls=tls if isinstance(tls, bool) else None)
 
 
 def _of_log(text: str) -> Iterator[Failure]:
     for found in _PYTHON.finditer(text):
-        words = found["text"].encode("utf-8").decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
-        lines = (f"{found['code']} {line}" for line in words.splitlines())
+        lines = (f"{found['code']} {line}" for line in _unescaped(found["text"]).splitlines())
         yield _failure("\n".join(lines) or found["code"], text, found.start())
     if _PYTHON.search(text):
         return
@@ -96,6 +103,14 @@ def _of_log(text: str) -> Iterator[Failure]:
         yield _failure(_TAIL.sub("", found["reply"]), text, found.start("reply"))
     for found in _PHP.finditer(text):
         yield _failure(f"{found['code']} {found['status'] or ''}", text, found.start())
+
+
+def _unescaped(literal: str) -> str:
+    """What stands in a bytes literal of Python; an escape that is none stays as it is."""
+    octets = _ESCAPE.sub(
+        lambda found: bytes([int(found[1], 16)]) if found[1] else _NAMED[found[2]], literal.encode("utf-8", "replace")
+    )
+    return octets.decode("utf-8", "replace")
 
 
 def _failure(said: str, text: str, at: int) -> Failure:

@@ -77,14 +77,19 @@ class Chunk:
 
     def begin(self, connection: Connection) -> None:
         """Pass on the command, then whatever octets of it are here."""
+        self._transaction.client.hold()
+        connection.when_heard(lambda: self._begin(connection))
+
+    def _begin(self, connection: Connection) -> None:
+        if not self._size:
+            self._check(b"")
         phase = Phase.MESSAGE if self._last else Phase.DATA
         connection.send(b"BDAT %d%s" % (self._size, b" LAST" if self._last else b""), phase, self._heard, (2,))
         connection.flush()
-        self._transaction.client.hold()
-        self._transaction.client.take_octets(self.feed)
-        if not self._size and not self.complete:
-            self._transaction.client.take_lines()
-            self._end()
+        if self._size:
+            self._transaction.client.take_octets(self.feed)
+        else:
+            self._end(b"")
 
     def feed(self, octets: bytes) -> bytes:
         """Pass on a piece; return what follows the chunk."""
@@ -93,11 +98,14 @@ class Chunk:
         self._left -= len(piece)
         transaction.size = (transaction.size or 0) + len(piece)
         self._check(piece)
+        if self._left:
+            self._pass_on(piece)
+            return b""
+        transaction.client.take_lines()
         if transaction.connection is not None:
-            transaction.connection.stream(piece)
-        if not self._left:
-            transaction.client.take_lines()
-            self._end()
+            transaction.connection.when_heard(lambda: self._end(piece))
+        else:
+            self._end(piece)
         return rest
 
     def stop(self, verdict: Reply) -> None:
@@ -114,10 +122,16 @@ class Chunk:
             self._reply = refusal(fault, limit)
             self._transaction.lose(fault)
 
-    def _end(self) -> None:
+    def _pass_on(self, piece: bytes) -> None:
+        if self._transaction.connection is not None:
+            self._transaction.connection.stream(piece)
+
+    def _end(self, piece: bytes) -> None:
+        self._pass_on(piece)
         self.complete = True
         if self._reply is not None:
             self._answer(self._reply)
+            self._transaction.client.proceed()  # it may be later than the octets
 
     def _heard(self, reply: Reply) -> None:
         if reply.ok and not self.complete:  # a success for octets that it cannot have seen

@@ -138,17 +138,24 @@ class Connection(SMTPProtocol):
         if octets and not self.dead:
             self._write(octets)
 
-    def finish(self, octets: bytes, answer: Answer, *, postponed: int = 0) -> None:
-        """Pass on the last piece, final dot included, and await the verdict.
+    def finish(self, octets: bytes, answer: Answer) -> None:
+        """Pass on the last piece, final dot included, and await the verdict."""
+        self.when_heard(lambda: self._finish(octets, answer))
 
-        A reply that lies unread now was said before the dot: it must be heard first, or an early `250` would be taken
-        for the verdict. So the dot waits for the next round of the loop while there is something to read.
+    def when_heard(self, act: Callable[[], None], *, postponed: int = 0) -> None:
+        """Do what ends a message, but hear first what was said before it.
+
+        A reply that lies unread now would be taken for the verdict, an early `250` for a success. So the end waits for
+        the next round of the loop while there is something to read; a reply that is begun and stays half is no reply.
         """
         if postponed < _MAX_POSTPONED and not self.dead and (self._unread() or not self._replies.empty):
-            self._loop.call_later(0, lambda: self.finish(octets, answer, postponed=postponed + 1))
+            self._loop.call_later(0, lambda: self.when_heard(act, postponed=postponed + 1))
             return
         if not self._replies.empty:
             self._begun_too_early()
+        act()
+
+    def _finish(self, octets: bytes, answer: Answer) -> None:
         if self.dead:
             answer(reply_for(Fault.DISCONNECTED, Phase.MESSAGE, self.server.name))
             return

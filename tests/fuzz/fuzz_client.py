@@ -6,6 +6,7 @@ So it is known which command, message or chunk each reply answers; `fuzz_verdict
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from fuzz_oracle import has_bare_newline, mended, read_message, read_replies
 from fuzz_upstream import Key, Record, key_of
 from fuzz_verdict import Conversation
 
+_ANSWER = re.compile(rb"[A-Za-z0-9+/]*={0,2}|\*")  # what is none cancels the login
 _LONGEST_LINE, _LONGEST_COMMAND = 12_288, 2_048
 
 
@@ -46,7 +48,9 @@ class Client:
         self._normalize = normalize
         self._unread = b""
         self._heard = b""
-        self._chunk: tuple[int, bool] | None = None  # octets of the chunk that is being said, and whether it is the last
+        self._chunk: tuple[int, bool] | None = (
+            None  # octets of the chunk that is being said, and whether it is the last
+        )
         self._skipping = False  # the rest of an overlong line
 
     @property
@@ -111,7 +115,7 @@ class Client:
     def _line(self, line: bytes, *, overlong: bool) -> None:
         login, self.talk.mode = self.talk.mode == "login", "line"
         if login:
-            self._add(Item("AUTH", ("AUTH", line)))
+            self._add(Item("AUTH", ("AUTH", line if _ANSWER.fullmatch(line) else b"*")))
         elif overlong or (len(line) + 2 > _LONGEST_COMMAND and not line.upper().startswith(b"AUTH ")):
             self._add(Item("OVERLONG", ("OVERLONG", b"")))
         else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fuzz_clock import read_all
-from fuzz_oracle import read_message
+from fuzz_oracle import has_bare_newline, read_message
 
 if TYPE_CHECKING:
     import socket
@@ -41,6 +41,7 @@ class Record:
     said: dict[Key, list[Said]] = field(default_factory=lambda: defaultdict(list))
     delivered: dict[bytes, list[Delivered]] = field(default_factory=lambda: defaultdict(list))
     troubles: int = 0  # lies told, connections lost, connections refused
+    early: list[Said] = field(default_factory=list)  # replies that were said before anything was asked
     settled: int = 0  # how many of them the relay has had the time to see
 
 
@@ -50,6 +51,9 @@ def key_of(line: bytes) -> Key:
     name = verb.upper().decode("latin-1")
     if name in ("MAIL", "RCPT"):
         return name, re.split(rb"[@> ]", rest.partition(b":")[2].strip().lstrip(b"<"))[0]
+    if name == "AUTH":
+        mechanism, _, initial = rest.strip().partition(b" ")
+        return name, b" ".join(filter(None, (mechanism.upper(), initial.strip())))
     return name, rest
 
 
@@ -134,7 +138,11 @@ class UpstreamEnd:
         self._unread = self._unread[self._chunk_left :]
         self._mode = "line"
         if self._last_chunk:
-            self._came(b"".join(self._chunks))
+            text = b"".join(self._chunks)
+            assert b"\0" not in text and not has_bare_newline(text), (
+                f"a message that is not clean came through: {text!r}"
+            )
+            self._came(text)
         else:
             self.owed.append(("CHUNK", b"%s-%d" % (self._mail, len(self._chunks))))
         return True
@@ -177,6 +185,7 @@ class UpstreamEnd:
         self._send(octets)
         if key is None or not fits(key[0], said.code):
             self._record.troubles += 1
+            self._record.early += [said] if key is None else []
             return
         self._record.said[key].append(said)
         if said.code == 354:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fuzz_client import Item
-    from fuzz_upstream import Record
+    from fuzz_upstream import Record, Said
 
 MAX_RECIPIENTS, MAX_ERRORS, MAX_OCTETS = 5, 8, 4_000  # the limits of the relay that is tested
 
 _PASSED_ON = ("MAIL", "RCPT", "DATA", "CHUNK", "MESSAGE", "AUTH", "RSET")
 _OWN = {"EHLO": 250, "HELO": 250, "NOOP": 250, "VRFY": 252, "HELP": 214, "RSET": 250, "QUIT": 221, "CONNECT": 220}
 _NOT_SERVED = ("EXPN", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD", "BURL", "STARTTLS")
-_REPEATED = ("RSET", "RCPT")  # may be said twice in the same words
 _PATH = re.compile(rb"(?:FROM|TO):<[a-z0-9]*@?[a-z.]*>(?: [A-Z0-9=]+)*", re.IGNORECASE)
 
 
@@ -75,15 +74,22 @@ class Conversation:
         elif item.verb == "CHUNK":
             item.key = (item.verb, b"%s-%d" % (self.mail, len(self._chunks) + 1))
 
-    def _judge(self, item: Item, code: int, wire: bytes) -> None:
+    def _said_to(self, item: Item) -> list[Said]:
+        """What the upstream may have said to it."""
         said = self._record.said.get(item.key, []) if item.verb in _PASSED_ON else []
+        # Said before a command came, but heard behind it: no relay can tell. Of a message it must not be believed.
+        return said if item.verb in ("MESSAGE", "CHUNK") else [*said, *self._record.early]
+
+    def _judge(self, item: Item, code: int, wire: bytes) -> None:
+        said = self._said_to(item)
         told = f"{wire!r} answers {item}; the upstream said {said}"
         if code < 400:
-            own = code == _OWN.get(item.verb)
-            assert own or wire in [one.wire for one in said], f"a success that nobody gave: {told}"
+            assert code == _OWN.get(item.verb) or wire in [one.wire for one in said], (
+                f"a success that nobody gave: {told}"
+            )
             if item.verb == "MESSAGE":
                 self._believe(item)
-        elif code not in [one.code for one in (said if item.verb in _REPEATED else said[-1:])]:
+        elif code not in [one.code for one in said]:
             assert code in self._deserved(item), f"a code that nobody gave: {told}"
 
     def _believe(self, item: Item) -> None:
@@ -133,7 +139,7 @@ class Conversation:
 
     def _learn(self, item: Item, code: int) -> None:
         said = self._record.said.get(item.key, [])
-        own = code >= 400 and code not in [one.code for one in said[-1:]]
+        own = code >= 400 and code not in [one.code for one in self._said_to(item)]
         self._errors += own and code // 100 == 5
         self.mode = {354: "message", 334: "login"}.get(code, self.mode)
         match item.verb:
@@ -148,6 +154,8 @@ class Conversation:
                 self._hello, self._open, self._unsure = True, False, False
             case "CHUNK" if said:
                 self._chunks.append(item.octets)
+            case "MESSAGE" if own and code in (502, 503, 554):  # a chunk that came out of turn
+                self._unsure = True
             case "RSET" | "MESSAGE":
                 if item.verb == "MESSAGE" and item.clean and self._open:
                     self.messages[self.mail] = self.text_of(item)

@@ -7,9 +7,10 @@ import logging
 import socket
 from functools import cache
 from itertools import count
+from typing import TYPE_CHECKING
 
 from fuzz_client import Client
-from fuzz_clock import REFUSED, HandLoop
+from fuzz_clock import HandLoop
 from fuzz_upstream import Record, Said, UpstreamEnd
 from fuzz_verdict import MAX_ERRORS, MAX_OCTETS, MAX_RECIPIENTS
 
@@ -26,6 +27,9 @@ from relay.smtp import Phase
 from relay.upstream.pool import Keeping, Pool
 from relay.upstream.server import Server, Waits
 
+if TYPE_CHECKING:
+    from relay.networks import Network
+
 REPLY_SECONDS = 60.0
 PATIENCE_SECONDS = 1000.0  # by then everything must be answered, and every client dismissed
 _ROUNDS = 40
@@ -33,7 +37,8 @@ _OFFERS = (b"PIPELINING", b"CHUNKING", b"8BITMIME", b"SMTPUTF8", b"AUTH PLAIN LO
 
 
 @cache
-def _book() -> Book:
+def book() -> Book:
+    """The shipped book."""
     return Book.read(shipped_chapters())
 
 
@@ -66,7 +71,7 @@ class World:
         )
         pool = Pool(server, Keeping(idle=2, idle_seconds=30.0, messages=4), deadlines)
         journal = Journal(NoLog(), Counters().row(0))
-        return Service(Ways(rules, pool, Teller(_book(), "full")), journal, deadlines, OwnPlaces()), pool
+        return Service(Ways(rules, pool, Teller(book(), "full")), journal, deadlines, OwnPlaces()), pool
 
     def _dialled(self, far: socket.socket) -> str:
         outcome = self.outcomes.pop(0) if self.outcomes else ""
@@ -87,6 +92,14 @@ class World:
         made.address = "127.0.0.1"  # from there a login is taken
         self.clients.append(Client(far, self.record, normalize=self._normalize))
         return self.clients[-1]
+
+    def connect_behind(self, proxy: Network) -> socket.socket:
+        """One more client, of a relay that waits for a PROXY header from it."""
+        near, far = socket.socketpair()
+        far.setblocking(False)
+        made = _Proxied(self.service, Listener(proxies=(proxy,)), self.loop)
+        self.loop.run_until_complete(self.loop.connect_accepted_socket(lambda: made, near))
+        return far
 
     def number(self) -> int:
         """A number that nobody else has."""
@@ -172,6 +185,14 @@ class World:
                 end.sock.close()
 
 
+class _Proxied(ClientConnection):
+    """A client that comes from the address of the load balancer."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport._extra["peername"] = ("127.0.0.1", 1)  # a pair of sockets has no address
+        super().connection_made(transport)
+
+
 class _Errors(logging.Handler):
     """Bugs that the relay has caught and logged."""
 
@@ -181,6 +202,3 @@ class _Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.told.append(logging.Formatter().format(record))
-
-
-__all__ = ["PATIENCE_SECONDS", "REFUSED", "World"]

@@ -29,3 +29,47 @@ def test_a_client_that_falls_silent_in_its_message_is_dismissed(world: World):
     world.wait(100)  # timeouts.client_data: 180
     assert client.closed
     assert world.upstreams[0].over
+
+
+@pytest.mark.parametrize("chunk", [b"BDAT 5 LAST\r\nhello", b"BDAT 0 LAST\r\n"])
+def test_a_success_said_before_the_last_chunk_came_is_not_its_verdict(world: World, chunk: bytes):
+    client = world.connect()
+    client.say(_ENVELOPE)
+    world.answer_all()
+    client.say(chunk)
+    world.upstreams[0].answer(world.good(("MESSAGE", b"")))  # the relay finds both at once
+    world.settle()  # the verdict must be the upstream's own
+    assert client.waiting == []
+    assert client.talk.confirmed == []
+
+
+def test_a_chunk_whose_upstream_leaves_before_its_reply_is_answered(world: World):
+    client = world.connect()
+    client.say(_ENVELOPE)
+    world.answer_all()
+    client.say(b"BDAT 5\r\nhello")
+    world.settle()
+    assert client.waiting != []
+    world.upstreams[0].close()
+    world.settle()
+    assert client.waiting == []
+
+
+def test_a_reply_begun_before_the_final_dot_is_not_the_verdict(world: World):
+    client = world.connect()
+    client.say(_ENVELOPE + b"DATA\r\n")
+    world.answer_all()
+    world.upstreams[0].answer(world.good(("MESSAGE", b"")), half=True)
+    world.settle()
+    client.say(b"hello\r\n.\r\n")
+    world.settle()
+    world.answer_all()
+    assert client.talk.confirmed == []
+
+
+def test_a_client_that_has_closed_its_side_behind_data_is_not_waited_for(world: World):
+    client = world.connect()
+    client.say(_ENVELOPE + b"DATA\r\n")
+    client.half_close()
+    world.answer_all()
+    assert client.closed
