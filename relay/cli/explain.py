@@ -74,11 +74,12 @@ def _heard(text: str | None, file: Path | None) -> str:
 def _failures(text: str, given: dict[str, Any]) -> tuple[Failure, ...]:
     """One reply if the text begins with one, else every reply found in it, else the text as words without a code."""
     from relay.explain import Failure
-    from relay.explain.excerpt import failures_in
     from relay.explain.heard import reply_from
 
     reply = reply_from(text.strip())
     if not reply.code or len(text.strip().splitlines()) > 1:
+        from relay.explain.excerpt import failures_in
+
         found = failures_in(text)
         if found and (len(found) > 1 or not reply.code):
             return tuple(_with(failure, given) for failure in found)
