@@ -25,8 +25,8 @@ nothing downstream has two cases. The book explains, the code decides: nothing f
 
 The parts, and who may import whom (a part imports only parts further right; those joined by | never each other)::
 
-    cli  >  supervisor  >  app  >  parts  >  proxy | practice  >  upstream | record  >  explain
-         >  config  >  smtp, networks, deadlines
+    cli  >  supervisor  >  app  >  parts  >  proxy | practice  >  upstream | record | edition  >  explain
+         >  config  >  smtp, networks, deadlines, languages
 
 - `smtp`      the words of SMTP: Phase, Fault, Reply, paths, capabilities, the message scanner. Pure.
 - `explain`   from a failed reply to words a person can act on: the book, its pages, the lines of a reply. Pure.
@@ -34,12 +34,17 @@ The parts, and who may import whom (a part imports only parts further right; tho
 - `proxy`     the conversation with a client, now. Home of aiosmtpd. `server` is the wire, `session` the conversation,
               `transaction` one mail on its way, `body` its octets, `login` a login passed through.
 - `record`    what happened, kept and shown.
+- `edition`   the whole book for readers: as text, as pages for a browser.
 - `config`    what the operator may choose: read once, checked, frozen.
 - `practice`  an upstream that refuses by name, for people and for tests. Made of aiosmtpd as it is.
 - `parts`     from the settings to what each part is told of them.
 - `app`       builds every part from the settings, runs them, stops them in order.
 - `supervisor` with several workers: forks them, watches them, passes signals on. What they share (sockets, counters,
               who is connected) is made before they are, and each writes to a row of its own: nothing is locked.
+
+The book is read once: `explain.reading` the files, `chapter` one English chapter with its conditions, `translation` the
+words of another language. `book` looks a failure up, `fill` puts into the page what is known of it, `render` makes the
+reply, with the fixed words of `phrases`. `proofs` says what is wrong with pages; `unexplained` which are wanting.
 
 The engine is one path: a client's octets are worked on in `data_received`, straight through session and transaction to
 the upstream's transport, and a reply the same way back. Both sides write at the end of a round of the loop, all that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import textwrap
@@ -45,7 +46,9 @@ def explain(  # noqa: PLR0913 - one parameter for each option of the command
     """Explain an SMTP reply: what happened, whose move it is, and what to do."""
     from relay.cli.flags import read_book_or_exit
 
+    gc.disable()  # nothing of a book is garbage, and to look for it takes a tenth of the time
     book = read_book_or_exit(house, language)
+    gc.enable()
     if batch:
         raise typer.Exit(_explain_lines(book, sys.stdin))
     try:
@@ -74,11 +77,12 @@ def _heard(text: str | None, file: Path | None) -> str:
 def _failures(text: str, given: dict[str, Any]) -> tuple[Failure, ...]:
     """One reply if the text begins with one, else every reply found in it, else the text as words without a code."""
     from relay.explain import Failure
-    from relay.explain.excerpt import failures_in
     from relay.explain.heard import reply_from
 
     reply = reply_from(text.strip())
     if not reply.code or len(text.strip().splitlines()) > 1:
+        from relay.explain.excerpt import failures_in
+
         found = failures_in(text)
         if found and (len(found) > 1 or not reply.code):
             return tuple(_with(failure, given) for failure in found)

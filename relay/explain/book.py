@@ -62,8 +62,8 @@ class Book:
         """Read chapters.
 
         Args:
-            paths: folders of `*.yaml` files, or single files; all files are read in the order of their names, so an
-                operator's own `00-house.yaml` in another folder comes before the shipped chapters.
+            paths: folders of `*.yaml` files, or single files. What is given first is asked first, so that an
+                operator's own pages come before the shipped ones; of a folder, files in the order of their names.
             lazy: leave the patterns uncompiled until one is needed (`relay explain 421` never needs them); a
                 mistake in a pattern is then found only at that moment.
             language: of the words, where they are translated: from the folder of that name beside the chapters.

@@ -99,7 +99,7 @@ def values_for(names: frozenset[str], known: Known, phrases: Phrases) -> dict[st
     for name in names:
         value = known.captured.get(name) or _of_failure(name, known.failure, phrases) or _of_text(name, known.text)
         if value:
-            found[name] = _safe(name, value)
+            found[name] = _safe(name, phrases.span(value) if name == "wait" else value)
     return found
 
 

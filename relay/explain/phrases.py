@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ PHRASES: dict[str, str] = {
     "octets": "{number} bytes",
     "megabytes": "{number} MB",
     "number": "1,234.5",  # how numbers are written
+    **{unit: unit for unit in ("second", "seconds", "minute", "minutes", "hour", "hours", "day", "days")},
     "whose-move": "Whose move:",
     "again": "Sending again unchanged:",
     "again-later": "may help later",
@@ -83,6 +85,9 @@ PHRASES: dict[str, str] = {
     "next": "Next",
     "retired": "This page is no longer in use: {why}",
 }
+
+_UNITS = ("second", "minute", "hour", "day")
+_SPAN = re.compile(r"(\d{1,6}) ?(sec|second|min|minute|hour|day)s?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,14 @@ class Phrases:
         named = words[len(before) : len(words) - len(after)] if usual else upstream
         told = self.said(f"fault-{fault}", upstream=named or self.words["blank-upstream"])
         return told if usual else f"{told} ({words})"
+
+    def span(self, words: str) -> str:
+        """A time that a server names in English, such as "300 seconds"; other words stay as they are."""
+        found = None if self.language == ENGLISH else _SPAN.fullmatch(words)
+        if not found:
+            return words
+        unit = next(unit for unit in _UNITS if unit.startswith(found[2].lower()))
+        return f"{found[1]} {self.words[unit if int(found[1]) == 1 else unit + 's']}"
 
     def number(self, value: float, digits: int = 0) -> str:
         """A number as people of this language write it."""

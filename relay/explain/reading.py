@@ -1,4 +1,4 @@
-"""The files of the book read: the chapters in the order of their names, and beside them a folder for each language."""
+"""The files of the book read: its chapters, and beside them a folder for each language."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def heading(text: str) -> str:
 
 
 def chapters_in(paths: Iterable[Path | str]) -> list[Path]:
-    """The YAML files of some folders, and single files, in the order of their names."""
+    """The YAML files of some folders, and single files: in the order of the paths, a folder's by their names."""
     files: list[Path] = []
     for path in map(Path, paths):
-        files += path.glob("*.yaml") if path.is_dir() else [path]
-    return sorted(files, key=lambda file: file.name)
+        files += sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+    return files

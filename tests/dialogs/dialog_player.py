@@ -33,8 +33,8 @@ _LEAVE_TAKING = (b"", b"QUIT\r\n", b"RSET\r\n", b"RSET\r\nQUIT\r\n")
 
 
 @functools.cache
-def shipped_book() -> Book:
-    return Book.read(shipped_chapters())
+def shipped_book(language: str) -> Book:
+    return Book.read(shipped_chapters(), language=language)
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def running_relay(upstream: str, *assignments: str) -> AsyncIterator[tuple
         chosen = (f"upstream.url=smtp+plain://{upstream}", *chosen)
     flags = Flags(listen=("127.0.0.1:0",), set=("hostname=relay.test", "timeouts.drain=1", *chosen))
     settings = load(None, flags, {})
-    relay = Relay(settings, shipped_book(), Workplace.alone(settings, NoLog()))
+    relay = Relay(settings, shipped_book(settings.reply.language), Workplace.alone(settings, NoLog()))
     (address,) = await relay.listen()
     try:
         yield relay, int(address.rpartition(":")[2])
@@ -272,7 +272,7 @@ def check_explained(reply: bytes, awaited: str) -> None:
     prefix, _, words = awaited.partition("...")
     words, _, unsaid = words.partition(" never: ")
     code, _, status = prefix.strip().partition(" ")
-    lines = reply.decode("ascii").removesuffix("\r\n").split("\r\n")
+    lines = reply.decode("ascii" if words.isascii() else "utf-8").removesuffix("\r\n").split("\r\n")
     texts = []
     for index, line in enumerate(lines):
         assert len(line) <= 510, f"a line of {len(line)} octets"

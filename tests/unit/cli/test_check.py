@@ -176,8 +176,8 @@ HOUSE = """
 
 
 def test_the_pages_are_proved_on_demand(folder: Path):
-    (folder / "00-house.yaml").write_text(HOUSE)
-    house = ("--practice", "--set", f"book.house={folder / '00-house.yaml'}")
+    (folder / "mine.yaml").write_text(HOUSE)
+    house = ("--practice", "--set", f"book.house={folder / 'mine.yaml'}")
     assert run(*house).exit_code == 0
     result = run(*house, "--book")
     assert result.exit_code == 1, result.output

@@ -24,13 +24,14 @@ def chapter(folder, name, *pages):
     return folder
 
 
-def test_files_are_read_in_the_order_of_their_names_wherever_they_lie(tmp_path):
+def test_what_is_given_first_is_asked_first_and_of_a_folder_the_first_by_name(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     chapter(tmp_path / "a", "99-last.yaml", {"id": "last"})
-    chapter(tmp_path / "b", "00-mine.yaml", {"id": "mine", "when": '{text: ["no"]}'})
-    book = Book.read(tmp_path / "a", tmp_path / "b")
-    assert [page.id for page in book.pages] == ["mine", "last"]
+    chapter(tmp_path / "a", "10-first.yaml", {"id": "first", "when": '{text: ["no"]}'})
+    chapter(tmp_path / "b", "our-own.yaml", {"id": "mine", "when": '{text: ["no"]}'})
+    book = Book.read(tmp_path / "b" / "our-own.yaml", tmp_path / "a")
+    assert [page.id for page in book.pages] == ["mine", "first", "last"]
     assert book.explain(example("550 No")).id == "mine"
 
 

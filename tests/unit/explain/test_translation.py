@@ -8,6 +8,7 @@ import pytest
 
 from relay.explain import Book, BookError, Failure, render
 from relay.explain.heard import example, reply_from
+from relay.explain.phrases import IN_ENGLISH, PHRASES, Phrases
 from relay.explain.reading import read_chapters, read_translation
 from relay.explain.translation import ENGLISH_PHRASES, mark_of, missing, stale, translatable
 from relay.explain.untranslated import untranslated
@@ -122,3 +123,13 @@ def test_numbers_and_sizes_are_written_as_in_the_language(folder):
     put(folder, full={"of": of, **GERMAN, "title": "{size}"})
     put(folder, "phrases.yaml", number={"of": mark_of(ENGLISH_PHRASES["number"]), "words": "1.234,5"})
     assert Book.read(folder, language="de").explain(failure).title == "12,3 MB"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("300 seconds", "300 Sekunden"), ("1 hour", "1 Stunde"), ("5 mins", "5 Minuten"), ("a while", "a while")],
+)
+def test_a_waiting_time_is_told_in_the_language(said, told):
+    german = {"seconds": "Sekunden", "hour": "Stunde", "minutes": "Minuten"}
+    assert Phrases("de", {**PHRASES, **german}).span(said) == told
+    assert IN_ENGLISH.span(said) == said
