@@ -30,7 +30,7 @@ _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 class Section(BaseModel):
     """A group of settings: frozen, no unknown keys, and no value in the words of its errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)

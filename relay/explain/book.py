@@ -89,13 +89,10 @@ class Book:
     def explain(self, failure: Failure) -> Explanation:
         """The explanation of a failure: the first page whose conditions all hold, filled in."""
         text = straight_quotes(clean(failure.reply.text))[:_LOOKED_AT]
-        spoken = text and failure.reply.fault is None
-        matched = self._patterns.matching(without_names(text)) if spoken else []
-        index = self._first(failure, text, matched)
+        index = self._first(failure, text)
         captured: dict[str, str] = {}
         for number in self._text[index]:
-            if number in matched:
-                captured = {**self._patterns.captured(number, text), **captured}
+            captured = {**self._patterns.captured(number, text), **captured}
         page = self._asked[index]
         phrases = self._phrases if page.language == self._phrases.language else IN_ENGLISH
         values = values_for(self._blanks[page.id], Known(captured, failure, text), phrases)
@@ -104,15 +101,20 @@ class Book:
         )
         return Explanation(page, failure, title, meaning, advice, more, phrases)
 
-    def _first(self, failure: Failure, text: str, matched: list[int]) -> int:
+    def _first(self, failure: Failure, text: str) -> int:
         reply = failure.reply
         moment = Moment(reply.phase, reply.code, reply.status or _status_in_words(reply.code, text), reply.fault)
-        found = set(matched)
-        worded = {index for number in matched for index in self._pages_of[number]}
-        for index in sorted(worded.union(self._wordless(moment))):
+        named = without_names(text)
+        maybe = self._patterns.possible_in(named) if text and reply.fault is None else set()
+
+        def said(numbers: tuple[int, ...]) -> bool:
+            return any(number in maybe and self._patterns.found(number, named) for number in numbers)
+
+        worded = {index for number in maybe for index in self._pages_of[number]}
+        for index in sorted(worded.union(self._wordless(moment))):  # what is cheap to ask is asked first
             if (
-                found.isdisjoint(self._not_text[index])
-                and (not self._text[index] or possible(self._asked[index].when, moment))
+                (not self._text[index] or (possible(self._asked[index].when, moment) and said(self._text[index])))
+                and not said(self._not_text[index])
                 and (not self._circumstances[index] or self._holds(index, failure, text))
             ):
                 return index
@@ -144,15 +146,14 @@ class Book:
         Raises:
             BookError: a pattern cannot be understood; the message names every page that holds one.
         """
-        try:
-            self._patterns.compile()
-        except ValueError:
-            problems = [
-                f"page {page.id}: {why}"
-                for page in self.pages
-                for why in filter(None, map(complaint, (*page.when.text, *page.when.not_text)))
-            ]
-            raise BookError("\n".join(problems)) from None
+        if self._patterns.prepare():
+            return
+        problems = [
+            f"page {page.id}: {why}"
+            for page in self.pages
+            for why in filter(None, map(complaint, (*page.when.text, *page.when.not_text)))
+        ]
+        raise BookError("\n".join(problems))
 
 
 def _numbered(patterns: tuple[str, ...], numbers: dict[str, int]) -> tuple[int, ...]:
