@@ -104,17 +104,12 @@ class Book:
     def _first(self, failure: Failure, text: str) -> int:
         reply = failure.reply
         moment = Moment(reply.phase, reply.code, reply.status or _status_in_words(reply.code, text), reply.fault)
-        named = without_names(text)
-        maybe = self._patterns.possible_in(named) if text and reply.fault is None else set()
-
-        def said(numbers: tuple[int, ...]) -> bool:
-            return any(number in maybe and self._patterns.found(number, named) for number in numbers)
-
-        worded = {index for number in maybe for index in self._pages_of[number]}
+        said = self._patterns.text(without_names(text) if reply.fault is None else "")
+        worded = {index for number in said.possible for index in self._pages_of[number]}
         for index in sorted(worded.union(self._wordless(moment))):  # what is cheap to ask is asked first
             if (
-                (not self._text[index] or (possible(self._asked[index].when, moment) and said(self._text[index])))
-                and not said(self._not_text[index])
+                (not self._text[index] or (possible(self._asked[index].when, moment) and said.says(self._text[index])))
+                and not said.says(self._not_text[index])
                 and (not self._circumstances[index] or self._holds(index, failure, text))
             ):
                 return index

@@ -7,7 +7,7 @@ that it has met, but takes 5 to 80 ms for a new one, and grows by 100 MB in some
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
 import ahocorasick
@@ -19,7 +19,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _MEMORY = 1 << 20  # octets the automaton of one pattern may grow to before it starts anew
-_COMPILED = 1_024  # patterns that are kept compiled: those that replies have asked for
+_TEXTS = 256  # texts that are remembered: many refusals are worded alike, but for the names in them
+_COMPILED = 256  # single patterns that are kept compiled: those with names in them, and those of host names
+
+
+class Text:
+    """One text that the patterns are asked of; what was asked once is remembered.
+
+    `possible` are the numbers of the patterns that may be found in it; no other is.
+    """
+
+    __slots__ = ("_answers", "_octets", "_patterns", "possible")
+
+    def __init__(self, patterns: Patterns, text: str) -> None:
+        self.possible = patterns.possible_in(text)
+        self._patterns = patterns
+        self._octets = text.encode()
+        self._answers: dict[tuple[int, ...], bool] = {}
+
+    def says(self, numbers: tuple[int, ...]) -> bool:
+        """Whether one of some patterns, those of one page, is found in it."""
+        answer = self._answers.get(numbers)
+        if answer is None:
+            answer = not self.possible.isdisjoint(numbers) and self._patterns.found(numbers, self._octets)
+            self._answers[numbers] = answer
+        return answer
 
 
 class Patterns:
@@ -27,6 +51,8 @@ class Patterns:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._patterns = tuple(patterns)
+        self.text = lru_cache(_TEXTS)(partial(Text, self))
+        self._asked: dict[tuple[int, ...], re2.Filter] = {}  # of the pages that replies have asked for
 
     def possible_in(self, text: str) -> set[int]:
         """The numbers of the patterns that may be found in the text; no other is."""
@@ -36,9 +62,15 @@ class Patterns:
             found.update(numbers)
         return found
 
-    def found(self, number: int, text: str) -> bool:
-        """Whether a pattern is found in the text."""
-        return found_in(self._patterns[number], text)
+    def found(self, numbers: tuple[int, ...], octets: bytes) -> bool:
+        """Whether one of some patterns, those of one page, is found in the text (in UTF-8)."""
+        asked = self._asked.get(numbers)
+        if asked is None:
+            asked = self._asked[numbers] = re2.Filter()
+            for number in numbers:
+                asked.Add(self._patterns[number], _options())
+            asked.Compile()
+        return asked.Match(octets) is not None
 
     def captured(self, number: int, text: str) -> Mapping[str, str]:
         """What the named groups of one pattern hold; empty if it has none."""
