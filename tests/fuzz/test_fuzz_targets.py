@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
-from fuzz_targets import TARGETS, seeds
+from fuzz_targets import CORPUS, TARGETS, seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 _EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
+_LONG = "FUZZ_EXAMPLES" in os.environ  # the ordinary run tries the same each time
 _SLOW = ("commands", "proxy_header", "settings")  # a relay, or a file, for each input
 _JUNK = st.one_of(
     st.binary(max_size=6),
@@ -19,7 +20,7 @@ _JUNK = st.one_of(
 
 @st.composite
 def _inputs(draw: st.DrawFn, kept: list[bytes]) -> bytes:
-    """A kept input with some pieces cut out, doubled, or replaced by junk; or the half of one before that of another."""
+    """A kept input, or the head of one before the tail of another, pieces of it cut out, doubled, replaced."""
     octets = draw(st.sampled_from(kept))
     if draw(st.booleans()):
         other = draw(st.sampled_from(kept))
@@ -33,7 +34,7 @@ def _inputs(draw: st.DrawFn, kept: list[bytes]) -> bytes:
 
 
 def _sample(name: str, examples: int) -> None:
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, derandomize=not _LONG, suppress_health_check=list(HealthCheck))
     @given(octets=_inputs(seeds(name)))
     def tried(octets: bytes) -> None:
         TARGETS[name](octets)
@@ -41,9 +42,11 @@ def _sample(name: str, examples: int) -> None:
     tried()
 
 
-@pytest.mark.parametrize(("name", "octets"), [(name, octets) for name in TARGETS for octets in seeds(name)])
-def test_a_kept_input(name: str, octets: bytes):
-    TARGETS[name](octets)
+@pytest.mark.parametrize(
+    "kept", [f"{name}/{file.name}" for name in TARGETS for file in sorted((CORPUS / name).iterdir())]
+)
+def test_a_kept_input(kept: str):
+    TARGETS[kept.partition("/")[0]]((CORPUS / kept).read_bytes())
 
 
 @pytest.mark.parametrize("name", TARGETS)
