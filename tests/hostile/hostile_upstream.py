@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    import ssl
+    from pathlib import Path
 
 _OFFER = (b"upstream.example", b"PIPELINING", b"SIZE 200000000", b"8BITMIME", b"SMTPUTF8", b"DSN", b"CHUNKING")
 _MECHANISMS = b"AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2 OAUTHBEARER"
@@ -258,6 +259,13 @@ class Upstream:
         finally:
             self._speakers.discard(speaker)
             writer.close()
+
+
+def server_tls(certificate: Path) -> ssl.SSLContext:
+    """A server's TLS with this certificate and the key in the same file."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
 
 
 # -- what an upstream can be told to do
