@@ -47,7 +47,7 @@ class Speaker:
         self.writer = writer
         self.said_354 = False
         self._reader = reader
-        self._heard = b""
+        self._heard = bytearray()
         self._envelope: list[bytes] = []
 
     async def say(self, octets: bytes) -> None:
@@ -75,13 +75,15 @@ class Speaker:
             start = max(0, len(self._heard) - longest)
             self._heard += await self._more()
         stop, end = min(found)
-        octets, self._heard = self._heard[: stop - len(end)], self._heard[stop:]
+        octets = bytes(self._heard[: stop - len(end)])
+        del self._heard[:stop]
         return octets
 
     async def exactly(self, count: int) -> bytes:
         while len(self._heard) < count:
             self._heard += await self._more()
-        octets, self._heard = self._heard[:count], self._heard[count:]
+        octets = bytes(self._heard[:count])
+        del self._heard[:count]
         return octets
 
     async def talk(self) -> None:
@@ -148,7 +150,7 @@ class Speaker:
             await self.writer.start_tls(self.upstream.tls)
         except OSError:  # the other side did not like what it saw
             raise LeftError from None
-        self._heard = b""
+        self._heard.clear()
 
     @property
     def _encrypted(self) -> bool:
