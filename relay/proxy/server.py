@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relay.proxy.service import Listener, Service
 
 _PAUSE_OCTETS = 65536  # read no further ahead of what is being worked on
+_LINES_A_TURN = 10  # of one client; then the others have their turn, lest a flood of commands keep everybody waiting
 _MAX_SKIPPED = 1 << 20  # octets of a line without end
 _RATE_SECONDS = 30.0
 _LINGER_SECONDS = 10.0  # for the last reply to be read
@@ -51,11 +52,13 @@ class ClientConnection(SMTP):
         self.closing = False
         self._counted: str | None = None  # the address this client was counted under
         self._greeted = False
-        self._buffer = b""
+        self._buffer = bytearray()  # cutting a line off its front does not copy the rest
         self._out: list[bytes] = []
         self._sink: Callable[[bytes], bytes] | None = None
         self._working = False
         self._held = False  # the next line must wait
+        self._tired = False  # no more lines in this turn
+        self._turn_over = False  # there is more to work on, in the next turn
         self._full = False  # the client does not read its replies
         self._throttled = False  # the upstream takes the message more slowly than it comes
         self._paused = False
@@ -91,7 +94,7 @@ class ClientConnection(SMTP):
             self._window_octets += len(data)
             data = self._poured(data)
         if data:
-            self._buffer = self._buffer + data if self._buffer else data
+            self._buffer += data
         self.proceed()
 
     def eof_received(self) -> bool:
@@ -113,7 +116,7 @@ class ClientConnection(SMTP):
         if self._counted is not None:
             self.service.leave(self._counted)
         self._sink = None
-        self._buffer = b""
+        self._buffer.clear()
         self.transport = None
         self._session.client_gone()
 
@@ -152,6 +155,10 @@ class ClientConnection(SMTP):
             self.service.deadlines.soon(self._write_out)
         self._out.append(octets)
 
+    def tire(self) -> None:
+        """End this client's turn: what it said took long to answer."""
+        self._tired = True
+
     def close(self) -> None:
         """Close when all that is queued has left."""
         self.closing = True
@@ -174,9 +181,10 @@ class ClientConnection(SMTP):
         self._sink = sink
         self._open_window()
         if self._buffer:
-            octets, self._buffer = self._buffer, b""
+            octets = bytes(self._buffer)
+            self._buffer.clear()
             self._window_octets += len(octets)
-            self._buffer = sink(octets) + self._buffer
+            self._buffer[:0] = sink(octets)
 
     def take_lines(self) -> None:
         """Read lines again."""
@@ -218,7 +226,7 @@ class ClientConnection(SMTP):
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands (RFC 3207). What was read before is forgotten: it was not said under encryption."""
-        self._buffer = b""
+        self._buffer.clear()
         self.hold()
         self._write_out()
         self.service.spawn(shake_hands(self, context), self.fail)
@@ -245,14 +253,18 @@ class ClientConnection(SMTP):
         """Work on what has come: the end of everything that happens to a client."""
         if self._working:  # called from within: the outer call goes on with what has changed
             return
-        if self._buffer:
+        if self._buffer and not self._turn_over:
             self._work()
-        if self._ended and not self.closing and (self._sink is not None or not (self._held or self._session.busy)):
+        if self._ended and not (self.closing or self._turn_over) and self._owes_nothing():
             self.close()
         if not self.closing:
             self._settle()
 
     # -- details
+
+    def _owes_nothing(self) -> bool:
+        """Whether a client that has ended its side is done, or in a message that will never be complete."""
+        return self._sink is not None or not (self._held or self._session.busy)
 
     def _poured(self, data: bytes) -> bytes:
         try:
@@ -271,12 +283,18 @@ class ClientConnection(SMTP):
             self._working = False
 
     def _read_lines(self) -> None:
-        while self._buffer and self._sink is None and not (self._held or self._full or self.closing):
+        self._tired = False
+        for _ in range(_LINES_A_TURN):
+            if self._tired:
+                break
+            if not self._buffer or self._sink is not None or self._held or self._full or self.closing:
+                return
             end = self._buffer.find(b"\n") + 1
             if not end:
                 self._check_endless()
                 return
-            line, self._buffer = self._buffer[:end], self._buffer[end:]
+            line = bytes(self._buffer[:end])
+            del self._buffer[:end]
             if self._skipped:
                 self._skipped = 0
             elif end > self.service.rules.auth_line:
@@ -284,8 +302,15 @@ class ClientConnection(SMTP):
             elif not self._greeted and self._is_not_smtp(line):
                 self._session.dismiss(Fault.NOT_SMTP)
             elif not self._session.hear(line[:-2] if line.endswith(b"\r\n") else line[:-1]):
-                self._buffer = line + self._buffer  # its turn comes when what was said before it is answered
+                self._buffer[:0] = line  # its turn comes when what was said before it is answered
                 return
+        if self._buffer and not self._turn_over:
+            self._turn_over = True
+            self.loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn_over = False
+        self.proceed()
 
     def _is_not_smtp(self, line: bytes) -> bool:
         """Whether the first line comes from a web browser or is a TLS handshake."""
@@ -299,7 +324,7 @@ class ClientConnection(SMTP):
             if not self._skipped:
                 self._session.overlong()
             self._skipped += len(self._buffer)
-            self._buffer = b""
+            self._buffer.clear()
             if self._skipped > _MAX_SKIPPED:
                 self._session.dismiss(Fault.LINE_TOO_LONG)
 

@@ -111,6 +111,7 @@ class Session:
             self.client.write(reply.wire())
             return
         self.client.write(self.service.explained(self, reply, recipient))
+        self.client.tire()
         if reply.code == 421:
             self.client.close()
 

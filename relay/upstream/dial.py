@@ -156,14 +156,12 @@ async def _start_tls(connection: Connection) -> Reply | None:
     if not reply.ok:
         return reply
     await asyncio.sleep(0)  # what came with the 220, be it the end of the connection, is read now
-    if connection.dead:
-        return connection.why_dead(Phase.STARTTLS)
-    if not connection.usable():  # octets behind the 220 were not said under encryption (RFC 3207 section 6)
-        connection.abort()
-        return reply_for(
-            Fault.GARBLED, Phase.STARTTLS, server.name, f"{server.name} sent octets before the TLS handshake"
-        )
-    return await encrypt(connection, Phase.STARTTLS) or await _say_ehlo(connection)
+    if connection.usable():
+        return await encrypt(connection, Phase.STARTTLS) or await _say_ehlo(connection)
+    if connection.dead and (end := connection.why_dead(Phase.STARTTLS)).fault is not Fault.GARBLED:
+        return end
+    connection.abort()  # octets behind the 220 were not said under encryption (RFC 3207 section 6)
+    return reply_for(Fault.GARBLED, Phase.STARTTLS, server.name, f"{server.name} sent octets before the TLS handshake")
 
 
 def _address_literal(connection: Connection) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import ssl
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +13,15 @@ _TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(_TESTS), str(_TESTS / "running")]  # the relay as a process, its plain client; e2e's certificates
 pytest.register_assert_rewrite("hostile_client", "running_client")
 
+from crowd import FULL  # noqa: E402 -- as above
 from e2e.certificates import Certificates, make_certificates  # noqa: E402 -- the path is set above
-from hostile_upstream import Upstream  # noqa: E402 -- as above
+from hostile_upstream import Upstream, server_tls  # noqa: E402 -- as above
 from running_relay import Relay, run_relay  # noqa: E402 -- as above
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
-FULL = bool(os.environ.get("HOSTILE_FULL"))  # `make hostile`: all in full size, with figures
 _FIGURES: list[str] = []
 
 
@@ -47,13 +46,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def good_tls(certificates: Certificates) -> ssl.SSLContext:
     """What a server needs that is trusted."""
     return server_tls(certificates.good)
-
-
-def server_tls(certificate: Path) -> ssl.SSLContext:
-    """A server's TLS with this certificate and the key in the same file."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
 
 
 @pytest.fixture(scope="module")

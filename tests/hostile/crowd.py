@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import socket
 import struct
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from running_client import Answer
 
+FULL = bool(os.environ.get("HOSTILE_FULL"))  # `make hostile`: all in full size, with figures
 Address = tuple[str, int]
 SECONDS = 60.0  # no reply may take longer, however loaded the machine is
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    import ssl
+    from pathlib import Path
 
 _OFFER = (b"upstream.example", b"PIPELINING", b"SIZE 200000000", b"8BITMIME", b"SMTPUTF8", b"DSN", b"CHUNKING")
 _MECHANISMS = b"AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2 OAUTHBEARER"
@@ -46,7 +47,7 @@ class Speaker:
         self.writer = writer
         self.said_354 = False
         self._reader = reader
-        self._heard = b""
+        self._heard = bytearray()
         self._envelope: list[bytes] = []
 
     async def say(self, octets: bytes) -> None:
@@ -74,13 +75,15 @@ class Speaker:
             start = max(0, len(self._heard) - longest)
             self._heard += await self._more()
         stop, end = min(found)
-        octets, self._heard = self._heard[: stop - len(end)], self._heard[stop:]
+        octets = bytes(self._heard[: stop - len(end)])
+        del self._heard[:stop]
         return octets
 
     async def exactly(self, count: int) -> bytes:
         while len(self._heard) < count:
             self._heard += await self._more()
-        octets, self._heard = self._heard[:count], self._heard[count:]
+        octets = bytes(self._heard[:count])
+        del self._heard[:count]
         return octets
 
     async def talk(self) -> None:
@@ -147,7 +150,7 @@ class Speaker:
             await self.writer.start_tls(self.upstream.tls)
         except OSError:  # the other side did not like what it saw
             raise LeftError from None
-        self._heard = b""
+        self._heard.clear()
 
     @property
     def _encrypted(self) -> bool:
@@ -258,6 +261,13 @@ class Upstream:
         finally:
             self._speakers.discard(speaker)
             writer.close()
+
+
+def server_tls(certificate: Path) -> ssl.SSLContext:
+    """A server's TLS with this certificate and the key in the same file."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
 
 
 # -- what an upstream can be told to do

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import FULL
-from crowd import Guest, all_of, need_descriptors
+from crowd import FULL, Guest, all_of, need_descriptors
 from hostile_upstream import says
 from running_relay import wait_for
 
@@ -110,7 +109,7 @@ async def test_a_good_clients_mail_passes_while_many_misbehave(relay, behaves, f
     seconds = []
     with a_mob(relay, MISBEHAVING):
         await asyncio.to_thread(wait_for, lambda: descriptors_of(relay) > MISBEHAVING // 2, "the mob", 30)
-        for _ in range(10):
+        for _ in range(5):
             started = time.monotonic()
             guest = await Guest.come(relay.addresses[0])
             await guest.greet()
@@ -118,7 +117,7 @@ async def test_a_good_clients_mail_passes_while_many_misbehave(relay, behaves, f
             await guest.leave()
             seconds.append(time.monotonic() - started)
     figure(
-        f"a good mail while {MISBEHAVING} misbehave: median {sorted(seconds)[5]:.2f} s, longest {max(seconds):.2f} s"
+        f"a good mail while {MISBEHAVING} misbehave: median {sorted(seconds)[2]:.2f} s, longest {max(seconds):.2f} s"
     )
 
 

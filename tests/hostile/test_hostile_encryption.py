@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import server_tls
 from hostile_client import Attacker, logged
-from hostile_upstream import Upstream, closes, falls_silent, resets, says
+from hostile_upstream import Upstream, closes, falls_silent, resets, says, server_tls
 
 WAITS = {"upstream_reply": 0.5, "upstream_connect": 0.5, "upstream_tls": 0.5}
 BAD = {
