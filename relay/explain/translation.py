@@ -7,13 +7,14 @@ English is shown.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from relay.explain.chapter import kind, nearest, parsed
-from relay.explain.fill import blanks
+from relay.explain.fill import BLANK, blanks
 from relay.explain.phrases import PHRASES, Phrases
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Words = Mapping[str, str]
 PHRASES_FILE = "phrases.yaml"
 
 _OF = "of"
+_PHRASE_BLANK = re.compile(r"\{[a-z_]+\}")  # a phrase is never without its values: {server|...} has no place in it
 
 
 def mark_of(english: Words) -> str:
@@ -146,7 +148,9 @@ def _strange_blanks(name: str, words: str, english: str) -> list[str]:
         sorted(known - blanks(words)) if name == "words" else []
     )  # of a phrase none may be lost: "{server} said: ..."
     listed = ", ".join("{" + blank + "}" for blank in sorted(known)) or "none"
+    left = (_PHRASE_BLANK if name == "words" else BLANK).sub("", words)
     return [
+        *([f"{name}: found a brace that belongs to no placeholder"] if "{" in left or "}" in left else []),
         *(f"{name}: found {{{blank}}}, expected a placeholder of the English: {listed}" for blank in strange),
         *(f"{name}: found no {{{blank}}}, which the English has" for blank in lost),
     ]
