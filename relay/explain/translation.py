@@ -20,6 +20,7 @@ from relay.explain.phrases import PHRASES, Phrases
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from relay.explain.chapter import Parse
     from relay.explain.page import Page
 
 Words = Mapping[str, str]
@@ -88,15 +89,18 @@ def stale(english: Mapping[str, Words], entries: Mapping[str, Entry]) -> tuple[s
     return tuple(key for key, words in english.items() if key in entries and entries[key].of != mark_of(words))
 
 
-def read_entries(name: str, text: str, english: Mapping[str, Words]) -> tuple[dict[str, Entry], tuple[str, ...]]:
+def read_entries(
+    name: str, text: str, english: Mapping[str, Words], parse: Parse | None = None
+) -> tuple[dict[str, Entry], tuple[str, ...]]:
     """The entries of one file of a translation, and the mistakes in it, each as a complete sentence.
 
     Args:
         name: the file's name, with its language, for the messages.
         text: its content.
         english: the words of everything that can be translated here, by id.
+        parse: what makes values of the content; else `parsed`.
     """
-    given, broken = parsed(name, text)
+    given, broken = (parse or parsed)(name, text)
     if given is None:
         return {}, broken
     if not isinstance(given, dict):
