@@ -25,7 +25,7 @@ nothing downstream has two cases. The book explains, the code decides: nothing f
 
 The parts, and who may import whom (a part imports only parts further right; those joined by | never each other)::
 
-    cli  >  supervisor  >  app  >  parts  >  proxy | practice  >  upstream | record | edition  >  explain
+    cli  >  supervisor  >  app  >  parts  >  proxy | practice  >  upstream | record | edition | kept  >  explain
          >  config  >  smtp, networks, deadlines, languages
 
 - `smtp`      the words of SMTP: Phase, Fault, Reply, paths, capabilities, the message scanner. Pure.
@@ -35,6 +35,7 @@ The parts, and who may import whom (a part imports only parts further right; tho
               `transaction` one mail on its way, `body` its octets, `login` a login passed through.
 - `record`    what happened, kept and shown.
 - `edition`   the whole book for readers: as text, as pages for a browser.
+- `kept`      what was parsed of the book before, on disk by the hash of its text.
 - `config`    what the operator may choose: read once, checked, frozen.
 - `practice`  an upstream that refuses by name, for people and for tests. Made of aiosmtpd as it is.
 - `parts`     from the settings to what each part is told of them.

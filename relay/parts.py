@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from relay.config.listener import ListenerTLS, LoginRule
 from relay.explain.book import Book
 from relay.explain.shelf import shipped_chapters
+from relay.kept import Kept, cache_folder
 from relay.proxy.service import Listener, Rules, Teller
 from relay.smtp import Phase
 from relay.upstream.pool import Keeping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def read_book(settings: Settings) -> Book:
     """The shipped chapters, behind the operator's own, in the language of the settings."""
-    return Book.read(*book_places(settings), language=settings.reply.language)
+    return Book.read(*book_places(settings), language=settings.reply.language, parse=Kept(cache_folder()).parsed)
 
 
 def book_places(settings: Settings) -> tuple[Path, ...]:

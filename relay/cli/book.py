@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 def book(
     pages: Annotated[
-        list[str] | None, typer.Argument(metavar="[PAGE]...", help="Ids of pages, as the log names them; else all.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[PAGE]...", help="Ids of pages, as the log names them (with --untranslated also files)."
+        ),
     ] = None,
     *,
     html: Annotated[
@@ -26,7 +29,7 @@ def book(
     language: LanguageFlag = "en",
     house: HouseFlag = None,
     untranslated: Annotated[
-        str, typer.Option(metavar="de|fr|es", help="Print what is missing or stale in a language, as YAML to fill in.")
+        str, typer.Option(metavar="de|fr|es", help="Print what a translation lacks or has stale, as YAML to fill in.")
     ] = "",
 ) -> None:
     """Print the book of explanations."""
@@ -34,7 +37,7 @@ def book(
 
     try:
         if untranslated:
-            typer.echo(_left_over(untranslated, house), nl=False)
+            typer.echo(_left_over(untranslated, pages or [], house), nl=False)
         elif html:
             typer.echo(_written(html, language, house))
         else:
@@ -43,14 +46,14 @@ def book(
         refuse(error)
 
 
-def _left_over(untranslated: str, house: Path | None) -> str:
+def _left_over(untranslated: str, only: list[str], house: Path | None) -> str:
     from relay.cli.flags import book_places, language_named
     from relay.explain.reading import read_chapters, read_translation
     from relay.explain.untranslated import untranslated as left_over
 
     places, language = book_places(house), language_named(untranslated, "--untranslated")
     chapters = read_chapters(places)
-    return left_over(chapters, read_translation(places, language, chapters.pages))
+    return left_over(chapters, read_translation(places, language, chapters.pages), only)
 
 
 def _written(folder: Path, language: str, house: Path | None) -> str:

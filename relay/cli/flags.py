@@ -70,9 +70,11 @@ def book_places(house: Path | None) -> tuple[Path, ...]:
 def read_book_or_exit(house: Path | None, language: str = "en") -> Book:
     """The book; where it cannot be read, every mistake is printed and the command ends with status 2."""
     from relay.explain import Book, BookError
+    from relay.kept import Kept, cache_folder
 
+    parse = Kept(cache_folder()).parsed
     try:
-        return Book.read(*book_places(house), lazy=True, language=language_named(language))
+        return Book.read(*book_places(house), lazy=True, language=language_named(language), parse=parse)
     except (BookError, OSError) as error:
         refuse(error)
 

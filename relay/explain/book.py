@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from relay.explain.chapter import Parse
     from relay.explain.failure import Failure
     from relay.explain.phrases import Phrases
     from relay.explain.servers import Server
@@ -58,7 +59,7 @@ class Book:
         self._check()
 
     @classmethod
-    def read(cls, *paths: Path | str, lazy: bool = False, language: str = ENGLISH) -> Book:
+    def read(cls, *paths: Path | str, lazy: bool = False, language: str = ENGLISH, parse: Parse | None = None) -> Book:
         """Read chapters.
 
         Args:
@@ -67,15 +68,16 @@ class Book:
             lazy: leave the patterns uncompiled until one is needed (`relay explain 421` never needs them); a
                 mistake in a pattern is then found only at that moment.
             language: of the words, where they are translated: from the folder of that name beside the chapters.
+            parse: what makes values of a file's YAML; `relay.kept` has one that remembers.
 
         Raises:
             BookError: the files hold mistakes; the message names every one by file, line, page and key.
             OSError: a file cannot be read.
         """
-        chapters = read_chapters(paths)
+        chapters = read_chapters(paths, parse)
         pages, phrases = chapters.pages, IN_ENGLISH
         if language != ENGLISH:
-            translation = read_translation(paths, language, pages)
+            translation = read_translation(paths, language, pages, parse)
             pages, phrases = tuple(map(translation.page, pages)), translation.fixed_words()
         book = cls(pages, chapters.servers, phrases)
         if not lazy:

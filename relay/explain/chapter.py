@@ -1,4 +1,4 @@
-"""A chapter read: YAML to pages, with every mistake of a writer named by file, line, page and key. Home of yaml."""
+"""A chapter read: YAML to pages, with every mistake of a writer named by file, line, page and key."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import difflib
 from dataclasses import fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-import yaml
 
 from relay.explain.conditions import CODE, STATUS
 from relay.explain.fill import FALLBACK, blanks
@@ -20,6 +18,8 @@ from relay.smtp import Fault, Phase
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    Parse = Callable[[str, str], tuple[Any, tuple[str, ...]]]  # of a file: values, and why it cannot be read
+
 _E = TypeVar("_E", bound=StrEnum)
 
 _REQUIRED = ("id", "reason", "title", "meaning", "advice")
@@ -28,8 +28,6 @@ _CONDITIONS = tuple(field.name for field in fields(When))
 _PATTERNS = ("text", "not_text", "upstream")
 _YES_NO = ("login", "tls", "null_sender", "same_sender", "utf8", "eight_bit", "size_over_limit")
 _PROSE = ("title", "meaning", "advice", "more")
-# All but the first come out of PyYAML where a scalar looks like a date or a number and is none, such as 2024-13-45.
-_UNREADABLE = (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError)
 _UNKNOWN, _ANY = "unknown", "any"  # how a page names "the phase is not known" and "at every moment, the login too"
 
 
@@ -45,14 +43,15 @@ class BookError(ValueError):
     """The pages hold mistakes; the message names every one of them."""
 
 
-def read_chapter(name: str, text: str) -> tuple[tuple[Page, ...], tuple[str, ...]]:
+def read_chapter(name: str, text: str, parse: Parse | None = None) -> tuple[tuple[Page, ...], tuple[str, ...]]:
     """The pages of one file, and the mistakes in it, each as a complete sentence.
 
     Args:
         name: the file's name, for the messages.
         text: its content.
+        parse: what makes values of it; else `parsed`.
     """
-    entries, wrong = parsed(name, text)
+    entries, wrong = (parse or parsed)(name, text)
     if entries is None:
         return (), wrong
     if not isinstance(entries, list):
@@ -66,9 +65,9 @@ def read_chapter(name: str, text: str) -> tuple[tuple[Page, ...], tuple[str, ...
     return tuple(pages), tuple(problems)
 
 
-def read_servers(name: str, text: str) -> tuple[tuple[Server, ...], tuple[str, ...]]:
+def read_servers(name: str, text: str, parse: Parse | None = None) -> tuple[tuple[Server, ...], tuple[str, ...]]:
     """The servers of `servers.yaml` (name: hosts, words), and the mistakes in it."""
-    entries, broken = parsed(name, text)
+    entries, broken = (parse or parsed)(name, text)
     if entries is None:
         return (), broken
     if not isinstance(entries, dict):
@@ -87,10 +86,9 @@ def read_servers(name: str, text: str) -> tuple[tuple[Server, ...], tuple[str, .
 
 def parsed(name: str, text: str) -> tuple[Any, tuple[str, ...]]:
     """The YAML of a file as plain values, None where it holds none, and why it cannot be read."""
-    try:
-        return yaml.load(text, Loader=yaml.CSafeLoader), ()
-    except _UNREADABLE as error:
-        return None, (_syntax(name, error),)
+    from relay.explain import yaml_text  # noqa: PLC0415 -- not needed, and slow to load, where all is kept (relay.kept)
+
+    return yaml_text.parsed(name, text)
 
 
 def _only_lists(given: dict[str, Any]) -> bool:
@@ -235,28 +233,8 @@ def kind(value: object) -> str:
 
 def _sentence(name: str, text: str, index: int, entry: object, mistake: Mistake) -> str:
     title = entry.get("id", "without id") if isinstance(entry, dict) else "not a page"
-    line = _line_of(text, index, mistake.key)
+    from relay.explain.yaml_text import line_of  # noqa: PLC0415 -- as above
+
+    line = line_of(text, index, mistake.key)
     where = f"{name}:{line}: page {index + 1} ({title})" + (f", key {mistake.key}" if mistake.key else "")
     return f"{where}: found {mistake.found!r}, expected {mistake.expected}"
-
-
-def _line_of(text: str, index: int, key: str) -> int:
-    """The line of a key; the file is parsed again for it, because keeping every position would slow every start."""
-    node: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
-    node = node.value[index]
-    for step in filter(None, key.split(".")):
-        if not isinstance(node, yaml.MappingNode):
-            break
-        found = next(((name, value) for name, value in node.value if name.value == step), None)
-        if found is None:
-            break
-        line, node = found[0].start_mark.line, found[1]
-        if step == key.rpartition(".")[2]:
-            return int(line) + 1
-    return int(node.start_mark.line) + 1
-
-
-def _syntax(name: str, error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    line = mark.line + 1 if mark else 1
-    return f"{name}:{line}: not valid YAML: {getattr(error, 'problem', None) or error}"

@@ -40,7 +40,7 @@ _LONGEST_LINK = 160
 _SEARCHED = 4_000  # characters of a reply in which values are looked for
 
 # {recipient}, or {recipient|to the recipient}: with the words that stand here if the value is not known.
-_BLANK = re.compile(r"\{([a-z_]+)(?:\|([^{}\[\]]*))?\}")
+BLANK = re.compile(r"\{([a-z_]+)(?:\|([^{}\[\]]*))?\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*\{[a-z_]+\}[^\[\]]*)\]")
 
 # Where a page's own pattern did not name a value, the usual forms of it are looked for in the reply.
@@ -76,12 +76,12 @@ def fill(template: str, values: Mapping[str, str], phrases: Phrases) -> str:
     if "{" not in template:
         return template
     known = _OPTIONAL.sub(lambda part: part[1] if _all_known(part[1], values) else "", template)
-    return _BLANK.sub(lambda blank: values.get(blank[1]) or blank[2] or phrases.words[f"blank-{blank[1]}"], known)
+    return BLANK.sub(lambda blank: values.get(blank[1]) or blank[2] or phrases.words[f"blank-{blank[1]}"], known)
 
 
 def blanks(template: str) -> frozenset[str]:
     """The names of the placeholders in a template."""
-    return frozenset(blank[1] for blank in _BLANK.finditer(template)) if "{" in template else frozenset()
+    return frozenset(blank[1] for blank in BLANK.finditer(template)) if "{" in template else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def values_for(names: frozenset[str], known: Known, phrases: Phrases) -> dict[st
 
 
 def _all_known(part: str, values: Mapping[str, str]) -> bool:
-    return all(values.get(blank[1]) for blank in _BLANK.finditer(part))
+    return all(values.get(blank[1]) for blank in BLANK.finditer(part))
 
 
 def _safe(name: str, value: str) -> str:

@@ -86,6 +86,7 @@ PHRASES: dict[str, str] = {
     "retired": "This page is no longer in use: {why}",
 }
 
+_NUMBER = re.compile(r"1(\D?)234(\D)5")
 _UNITS = ("second", "minute", "hour", "day")
 _SPAN = re.compile(r"(\d{1,6}) ?(sec|second|min|minute|hour|day)s?", re.IGNORECASE)
 
@@ -131,8 +132,8 @@ class Phrases:
 
     def number(self, value: float, digits: int = 0) -> str:
         """A number as people of this language write it."""
-        sample = self.words["number"]
-        signs = {",": sample[1], ".": sample[-2]}
+        sample = _NUMBER.fullmatch(self.words["number"])
+        signs = {",": sample[1], ".": sample[2]} if sample else {}
         return "".join(signs.get(sign, sign) for sign in f"{value:,.{digits}f}")
 
     def octets(self, size: int) -> str:

@@ -20,6 +20,7 @@ from relay.explain.translation import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from relay.explain.chapter import Parse
     from relay.explain.page import Page
     from relay.explain.servers import Server
     from relay.explain.translation import Words
@@ -40,7 +41,7 @@ class Chapters:
     headings: Mapping[str, str]
 
 
-def read_chapters(paths: Iterable[Path | str]) -> Chapters:
+def read_chapters(paths: Iterable[Path | str], parse: Parse | None = None) -> Chapters:
     """Read folders of `*.yaml` files, or single files.
 
     Raises:
@@ -55,10 +56,10 @@ def read_chapters(paths: Iterable[Path | str]) -> Chapters:
     for file in chapters_in(paths):
         text = file.read_text("utf-8")
         if file.name == SERVERS_FILE:
-            known, wrong = read_servers(file.name, text)
+            known, wrong = read_servers(file.name, text, parse)
             servers += known
         else:
-            read, wrong = read_chapter(file.name, text)
+            read, wrong = read_chapter(file.name, text, parse)
             pages += read
             files.update((page.id, file.name) for page in read)
             if read:
@@ -69,7 +70,9 @@ def read_chapters(paths: Iterable[Path | str]) -> Chapters:
     return Chapters(tuple(pages), tuple(servers), files, headings)
 
 
-def read_translation(paths: Iterable[Path | str], language: str, pages: Iterable[Page]) -> Translation:
+def read_translation(
+    paths: Iterable[Path | str], language: str, pages: Iterable[Page], parse: Parse | None = None
+) -> Translation:
     """Read what stands in the folders of that language, which are beside the chapters.
 
     Raises:
@@ -86,7 +89,7 @@ def read_translation(paths: Iterable[Path | str], language: str, pages: Iterable
         fixed = file.name == PHRASES_FILE
         known: Mapping[str, Words] = ENGLISH_PHRASES if fixed else english
         text = file.read_text("utf-8")
-        entries, wrong = read_entries(f"{language}/{file.name}", text, known)
+        entries, wrong = read_entries(f"{language}/{file.name}", text, known, parse)
         problems += wrong
         problems += [f"{language}/{file.name}: {key}: translated twice" for key in entries if key in found]
         (phrases if fixed else found).update(entries)

@@ -7,24 +7,27 @@ English is shown.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from relay.explain.chapter import kind, nearest, parsed
-from relay.explain.fill import blanks
+from relay.explain.fill import BLANK, blanks
 from relay.explain.phrases import PHRASES, Phrases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from relay.explain.chapter import Parse
     from relay.explain.page import Page
 
 Words = Mapping[str, str]
 PHRASES_FILE = "phrases.yaml"
 
 _OF = "of"
+_PHRASE_BLANK = re.compile(r"\{[a-z_]+\}")  # a phrase is never without its values: {server|...} has no place in it
 
 
 def mark_of(english: Words) -> str:
@@ -86,15 +89,18 @@ def stale(english: Mapping[str, Words], entries: Mapping[str, Entry]) -> tuple[s
     return tuple(key for key, words in english.items() if key in entries and entries[key].of != mark_of(words))
 
 
-def read_entries(name: str, text: str, english: Mapping[str, Words]) -> tuple[dict[str, Entry], tuple[str, ...]]:
+def read_entries(
+    name: str, text: str, english: Mapping[str, Words], parse: Parse | None = None
+) -> tuple[dict[str, Entry], tuple[str, ...]]:
     """The entries of one file of a translation, and the mistakes in it, each as a complete sentence.
 
     Args:
         name: the file's name, with its language, for the messages.
         text: its content.
         english: the words of everything that can be translated here, by id.
+        parse: what makes values of the content; else `parsed`.
     """
-    given, broken = parsed(name, text)
+    given, broken = (parse or parsed)(name, text)
     if given is None:
         return {}, broken
     if not isinstance(given, dict):
@@ -146,7 +152,9 @@ def _strange_blanks(name: str, words: str, english: str) -> list[str]:
         sorted(known - blanks(words)) if name == "words" else []
     )  # of a phrase none may be lost: "{server} said: ..."
     listed = ", ".join("{" + blank + "}" for blank in sorted(known)) or "none"
+    left = (_PHRASE_BLANK if name == "words" else BLANK).sub("", words)
     return [
+        *([f"{name}: found a brace that belongs to no placeholder"] if "{" in left or "}" in left else []),
         *(f"{name}: found {{{blank}}}, expected a placeholder of the English: {listed}" for blank in strange),
         *(f"{name}: found no {{{blank}}}, which the English has" for blank in lost),
     ]

@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING
 from relay.explain.translation import ENGLISH_PHRASES, PHRASES_FILE, mark_of, missing, stale, translatable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from relay.explain.reading import Chapters
     from relay.explain.translation import Entry, Translation, Words
 
 
-def untranslated(chapters: Chapters, translation: Translation) -> str:
-    """Everything that is missing or stale, file by file; empty if nothing is."""
+def untranslated(chapters: Chapters, translation: Translation, only: Collection[str] = ()) -> str:
+    """Everything that is missing or stale, file by file; empty if nothing is.
+
+    Args:
+        chapters: the English.
+        translation: what is there already.
+        only: names of files, or ids of pages; none for all.
+    """
+    english = translatable(chapters.pages, translation.language)
+    left = [(PHRASES_FILE, key, skeleton) for key, skeleton in _skeletons(ENGLISH_PHRASES, translation.phrases)]
+    left += [(chapters.files[key], key, skeleton) for key, skeleton in _skeletons(english, translation.pages)]
     blocks: dict[str, list[str]] = {}
-    for _, skeleton in _skeletons(ENGLISH_PHRASES, translation.phrases):
-        blocks.setdefault(PHRASES_FILE, []).append(skeleton)
-    for key, skeleton in _skeletons(translatable(chapters.pages, translation.language), translation.pages):
-        blocks.setdefault(chapters.files[key], []).append(skeleton)
+    for file, key, skeleton in left:
+        if not only or file in only or key in only:
+            blocks.setdefault(file, []).append(skeleton)
     return "\n".join(
         f"# ---- {translation.language}/{file}\n\n" + "\n".join(skeletons) for file, skeletons in blocks.items()
     )

@@ -75,7 +75,8 @@ def test_a_translated_page_keeps_to_the_form(language, page):
 @pytest.mark.parametrize(("language", "page"), TRANSLATED, ids=lambda value: getattr(value, "id", value))
 def test_a_translated_page_makes_a_well_formed_reply(language, page, style):
     failures = [example(written) for written in page.examples]
-    failures += [Failure(reply_for(fault, Phase.RCPT, "mx.b.test:25"), "mx.b.test") for fault in page.when.fault]
+    phases = page.when.phase or (Phase.RCPT,)
+    failures += [Failure(reply_for(fault, phases[0], "mx.b.test:25"), "mx.b.test") for fault in page.when.fault]
     for failure in failures:
         explanation = BOOKS[language].explain(failure)
         assert explanation.id == page.id

@@ -45,11 +45,14 @@ def test_every_page_can_be_reached():
 @pytest.mark.parametrize("page", BOOK.pages, ids=lambda page: page.id)
 def test_each_page_makes_a_well_formed_reply(page, style):
     failures = [example(written) for written in page.examples]
+    phases = page.when.phase or (Phase.RCPT,)
     failures += [
-        Failure(reply_for(fault, Phase.RCPT, "mx.example.net:25"), "mx.example.net:25") for fault in page.when.fault
+        Failure(reply_for(fault, phases[0], "mx.example.net:25"), "mx.example.net:25") for fault in page.when.fault
     ]
     for failure in failures:
-        wire = render(BOOK.explain(failure), style=style, ref="7K3QF2")
+        explanation = BOOK.explain(failure)
+        assert explanation.id == page.id
+        wire = render(explanation, style=style, ref="7K3QF2")
         lines = wire.split(b"\r\n")
         assert lines.pop() == b""
         assert all(LINE.match(line) and len(line) <= 510 for line in lines)

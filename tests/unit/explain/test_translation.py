@@ -94,6 +94,16 @@ def test_a_translators_mistake_is_named(folder, entry, expected):
         assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["{server} sagte: {", "{server}} sagte: {words}", "{server} sagte: {words}{0}", "{server|Er} sagte: {words}"],
+)
+def test_a_phrase_that_could_not_be_filled_in_is_refused(folder, words):
+    put(folder, "phrases.yaml", said={"of": mark_of(ENGLISH_PHRASES["said"]), "words": words})
+    with pytest.raises(BookError, match=r"de/phrases\.yaml: said: words: found a brace|found no"):
+        Book.read(folder, language="de")
+
+
 def test_a_phrase_may_lose_none_of_its_blanks(folder):
     put(folder, "phrases.yaml", said={"of": mark_of(ENGLISH_PHRASES["said"]), "words": "{server} sagte etwas"})
     with pytest.raises(BookError, match=r"found no \{words\}"):
@@ -108,6 +118,8 @@ def test_what_is_left_to_do_can_be_filled_in_and_is_then_done(folder):
     assert (missing(english, translation.pages), stale(english, translation.pages)) == (("last",), ("full",))
     left = untranslated(chapters, translation)
     assert "# ---- de/phrases.yaml" in left and GERMAN["title"] in left and "# Nobody knows." in left
+    assert untranslated(chapters, translation, ["10-x.yaml"]) in left
+    assert untranslated(chapters, translation, ["last", "none"]).count("of: ") == 1
     filled = left.split("# ---- de/10-x.yaml")[1].replace('""', '"Worte"')
     (folder / "de" / "10-x.yaml").write_text(filled, "utf-8")
     translation = read_translation([folder], "de", chapters.pages)
