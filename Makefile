@@ -8,7 +8,7 @@ HARAKA_VERSION := 3.3.4
 HARAKA := benchmarks/.cache/haraka/$(HARAKA_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run practice test check lint types layers book e2e bench lock clean
+.PHONY: help run practice test check lint types layers book e2e bench retry-proof lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -65,6 +65,9 @@ bench: $(VENV)/bench $(if $(shell command -v npm),$(HARAKA)) ## measure the rela
 
 hostile: $(VENV)/dev ## hostile clients and upstreams alone, in full size, with figures
 	@HOSTILE_FULL=1 $(BIN)/python -m pytest -q tests/hostile $(ARGS)
+
+retry-proof: $(VENV)/dev ## the full size of the spool's proofs: hundreds of SIGKILLs, ten minutes; prints what it found
+	@RETRY_PROOF=full $(BIN)/python -m pytest -q tests/retry/test_retry_kills.py $(ARGS)
 
 lock: $(VENV)/run ## renew the lock files
 	$(PIP) install --quiet uv
