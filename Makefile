@@ -8,7 +8,7 @@ HARAKA_VERSION := 3.3.4
 HARAKA := benchmarks/.cache/haraka/$(HARAKA_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run practice test check lint types layers book e2e bench lock clean
+.PHONY: help run practice test check lint types layers book e2e bench fuzz lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -66,11 +66,19 @@ bench: $(VENV)/bench $(if $(shell command -v npm),$(HARAKA)) ## measure the rela
 hostile: $(VENV)/dev ## hostile clients and upstreams alone, in full size, with figures
 	@HOSTILE_FULL=1 $(BIN)/python -m pytest -q tests/hostile $(ARGS)
 
+$(VENV)/fuzz: $(VENV)/dev requirements-fuzz.lock
+	$(PIP) install --quiet --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+fuzz: $(VENV)/fuzz ## the long fuzz run, half an hour; ARGS='--minutes 120 --only dialogue'
+	@$(BIN)/python tests/fuzz/fuzz_run.py $(ARGS)
+
 lock: $(VENV)/run ## renew the lock files
 	$(PIP) install --quiet uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --group bench pyproject.toml -c requirements-dev.lock -o requirements-bench.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --group fuzz pyproject.toml -c requirements-dev.lock -o requirements-fuzz.lock
 
 clean:           ## remove what make has made
 	rm -rf $(VENV) benchmarks/.cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
