@@ -139,7 +139,7 @@ class Client:
         self._add(Item("MESSAGE", ("MESSAGE", b""), octets=text, clean=clean))
         return True
 
-    def _next_chunk(self, size: int, last: bool) -> bool:  # noqa: FBT001 -- the two parts of one value
+    def _next_chunk(self, size: int, last: bool) -> bool:
         if len(self._unread) < size:
             return False
         octets, self._unread, self._chunk = self._unread[:size], self._unread[size:], None

@@ -20,7 +20,7 @@ from pathlib import Path
 from fuzz_mass_upstream import FATES, Ledger, Upstream
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "running"))
-from running_relay import run_relay  # noqa: E402 -- found only after the path is set above
+from running_relay import run_relay
 
 _AT_ONCE = 32
 _REPLY_SECONDS = 2  # of the relay: the silent upstream costs no more

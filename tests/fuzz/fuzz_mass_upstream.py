@@ -108,7 +108,7 @@ class Upstream(asyncio.Protocol):
         self._came((whole[:end] + b"\r\n").replace(b"\r\n..", b"\r\n.")[2:])
         return True
 
-    def _next_chunk(self, size: int, last: bool) -> bool:  # noqa: FBT001 -- the two parts of one value
+    def _next_chunk(self, size: int, last: bool) -> bool:
         if self._fate in _EARLY:
             self._say(_EARLY[self._fate])
             self._silent = True

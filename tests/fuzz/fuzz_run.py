@@ -50,7 +50,7 @@ def main() -> None:
     results = []
     for name in chosen:
         results.append(_run(name, share, given.seed))
-        _say("{0:<14}{1:<52}{2:>3} wrong {3}".format(*results[-1]))
+        _say("{:<14}{:<52}{:>3} wrong {}".format(*results[-1]))
     wrong = sum(result.wrong for result in results)
     _say(f"crashes and violations: {wrong}")
     sys.exit(wrong > 0)

@@ -140,7 +140,7 @@ class Conversation:
     def _learn(self, item: Item, code: int) -> None:
         said = self._record.said.get(item.key, [])
         own = code >= 400 and code not in [one.code for one in self._said_to(item)]
-        self._errors += own and code // 100 == 5
+        self._errors += code // 100 == 5 and not said
         self.mode = {354: "message", 334: "login"}.get(code, self.mode)
         match item.verb:
             case "MAIL" if code < 400:
@@ -154,17 +154,21 @@ class Conversation:
                 self._hello, self._open, self._unsure = True, False, False
             case "CHUNK" if said:
                 self._chunks.append(item.octets)
-            case "MESSAGE" if own and code in (502, 503, 554):  # a chunk that came out of turn
-                self._unsure = True
             case "RSET" | "MESSAGE":
-                if item.verb == "MESSAGE" and item.clean and self._open:
-                    self.messages[self.mail] = self.text_of(item)
-                self._open, self._unsure = False, code >= 400 and item.verb == "RSET"
+                self._end(item, code, own=own)
             case "AUTH":
                 self._logged_in = self._logged_in or code == 235
         if own and item.verb in ("RCPT", "DATA", "CHUNK"):
             self._unsure = self._unsure or code in (451, 554)
             self._spoilt |= {code} if code in (550, 552) else set()
+
+    def _end(self, item: Item, code: int, *, own: bool) -> None:
+        if item.verb == "MESSAGE" and own and code in (502, 503, 554):  # a chunk that came out of turn
+            self._unsure = True
+            return
+        if item.verb == "MESSAGE" and item.clean:
+            self.messages[self.mail] = self.text_of(item)
+        self._open, self._unsure = False, code >= 400 and item.verb == "RSET"
 
     def _begin(self, item: Item) -> None:
         self._open, self._unsure, self.mail = True, False, item.key[1]
@@ -172,9 +176,9 @@ class Conversation:
         self._troubles = item.troubles
 
 
-_OTHERS: dict[str, set[int]] = {
-    **dict.fromkeys(_OWN, set()),
-    **dict.fromkeys(_NOT_SERVED, {502}),
+_OTHERS = {
+    **{verb: set[int]() for verb in _OWN},
+    **{verb: {502} for verb in _NOT_SERVED},
     "EHLO": {501},
     "HELO": {501},
     "BDAT": {501},

@@ -17,8 +17,8 @@ from fuzz_verdict import MAX_ERRORS, MAX_OCTETS, MAX_RECIPIENTS
 from relay.config.url import Security
 from relay.deadlines import Deadlines
 from relay.explain import Book, shipped_chapters
-from relay.proxy.server import ClientConnection
 from relay.proxy.places import OwnPlaces
+from relay.proxy.server import ClientConnection
 from relay.proxy.service import Listener, Rules, Service, Teller, Ways
 from relay.record.counters import Counters
 from relay.record.journal import Journal
