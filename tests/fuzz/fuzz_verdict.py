@@ -134,8 +134,10 @@ class Conversation:
 
     def _faults_of_text(self, item: Item) -> set[int]:
         too_big = {552} if len(self.text_of(item)) > MAX_OCTETS else set()
-        nobody = {554, 502} if item.chunk and not self._accepted else set()
-        return too_big | nobody | (set() if item.clean else {550})
+        nobody = {554} if item.chunk and not self._accepted else set()
+        hellos = [one for key, said in self._record.said.items() if key[0] == "EHLO" for one in said]
+        unknown = {502} if item.chunk and any(b"CHUNKING" not in one.wire for one in hellos) else set()
+        return too_big | nobody | unknown | (set() if item.clean else {550})
 
     def _learn(self, item: Item, code: int) -> None:
         said = self._record.said.get(item.key, [])
