@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from relay.proxy.offer import login_possible
 from relay.proxy.replies import LOGIN_TAKEN
 from relay.smtp import Fault, Phase, Reply, reply_for
-from relay.smtp.sasl import LoginObserver, well_formed
+from relay.smtp.sasl import LoginObserver, well_formed, without_secrets
 
 if TYPE_CHECKING:
     from relay.proxy.session import Session
@@ -34,6 +34,7 @@ class Login:
         self._session = session
         self._failures = 0
         self._observer: LoginObserver | None = None
+        self._said: list[bytes] = []  # in the exchange under way, forgotten with its verdict
 
     @property
     def lost(self) -> bool:
@@ -63,6 +64,7 @@ class Login:
             session.refuse(fault, phase=Phase.AUTH)
             return
         self._observer = LoginObserver(mechanism, keep=session.client.listener.keep_logins)
+        self._said = [initial]
         if initial:
             self._observer.heard(initial)
         session.client.hold()
@@ -73,6 +75,7 @@ class Login:
         """The client's answer to a challenge; what cannot be one cancels the exchange."""
         self.listening = False
         line = line if well_formed(line) else b"*"
+        self._said.append(line)
         if self._observer is not None:
             self._observer.heard(line)
         self._send(line)
@@ -87,6 +90,7 @@ class Login:
         if connection is not None:
             connection.quit()
         self.done = self.listening = False
+        self._said.clear()
         self.refused = self.credentials = None
 
     # -- the Owner of a Connection, between mails
@@ -100,7 +104,11 @@ class Login:
 
     def upstream_lost(self, pending: tuple[Expected, ...], fault: Fault, detail: str) -> None:
         """The connection is gone; the next MAIL will say so, unless an answer is due now."""
+        if fault is Fault.BUG and pending:
+            self._session.give_up(fault, Phase.AUTH)
+            return
         name = self._session.service.pool.server.name
+        detail = "" if fault is Fault.GARBLED else detail  # it quotes what may repeat a secret, cut off in its middle
         for expected in pending:
             expected.answer(reply_for(fault, Phase.AUTH, name, detail))
 
@@ -148,6 +156,7 @@ class Login:
     def _accepted(self, reply: Reply) -> None:
         session, users = self._session, self._session.client.listener.users
         user = self._observer.user if self._observer is not None else None
+        self._said.clear()
         if users and (user or "").lower() not in users:
             self.end()
             session.refuse(Fault.LOGIN_NOT_ALLOWED, phase=Phase.AUTH)
@@ -159,6 +168,8 @@ class Login:
 
     def _refused(self, reply: Reply) -> None:
         self._failures += 1
+        reply = without_secrets(reply, self._said, self._observer.user if self._observer is not None else None)
+        self._said.clear()
         if self._session.service.rules.explain_login_at_mail and reply.code != 421:
             self.refused = reply
             self._session.answer(LOGIN_TAKEN)

@@ -279,6 +279,7 @@ class ClientConnection(SMTP):
             self._read_lines()
         except Exception:  # noqa: BLE001 - a bug costs one answer 451, not the process, nor the client's trust
             self._session.bug()
+            self._turn_ends()
         finally:
             self._working = False
 
@@ -304,6 +305,10 @@ class ClientConnection(SMTP):
             elif not self._session.hear(line[:-2] if line.endswith(b"\r\n") else line[:-1]):
                 self._buffer[:0] = line  # its turn comes when what was said before it is answered
                 return
+        self._turn_ends()
+
+    def _turn_ends(self) -> None:
+        """Go on in the next round of the loop with what is left."""
         if self._buffer and not self._turn_over:
             self._turn_over = True
             self.loop.call_soon(self._next_turn)

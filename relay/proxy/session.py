@@ -7,6 +7,7 @@ it is answered: so replies stay in order (RFC 2920) without a queue of them.
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from relay.proxy import replies
@@ -18,7 +19,7 @@ from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.command import parse_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from relay.proxy.server import ClientConnection
     from relay.proxy.service import Service
@@ -93,15 +94,33 @@ class Session:
     def bug(self, phase: Phase | None = None) -> None:
         """An exception nobody foresaw: the log gets the traceback, the client a temporary failure."""
         _log.exception("a bug in the conversation with a client")
-        waiting = self.busy or phase is Phase.MESSAGE  # replies are owed, or octets on their way: out of step
+        if self.busy or phase is Phase.MESSAGE:  # replies are owed, or octets on their way: out of step
+            self.give_up(Fault.BUG, phase)
+            return
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
             transaction.drop()
-        if waiting:
-            self.dismiss(Fault.BUG, phase=phase)
-        else:
+        with self._last_words():
             self.refuse(Fault.BUG)
             self.client.go_on()
+
+    def give_up(self, fault: Fault, phase: Phase | None) -> None:
+        """Say so and close: after a bug nobody knows which replies are still owed."""
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            transaction.drop()
+        with self._last_words():
+            self.dismiss(fault, phase=phase)
+
+    @contextmanager
+    def _last_words(self) -> Iterator[None]:
+        """Where even the explaining fails, the client hears what needs no explaining, and is not left waiting."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 -- whatever it is
+            _log.exception("a bug while a bug was answered")
+            self.client.write(b"421 4.3.0 An error inside the relay\r\n")
+            self.client.close()
 
     # -- answering
 

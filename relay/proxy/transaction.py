@@ -131,6 +131,9 @@ class Transaction:
             self._open(pending)
             return
         awaits_verdict = bool(pending) and pending[-1].phase is Phase.MESSAGE
+        if fault is Fault.BUG and pending:  # who was to hear these replies has failed, and would again
+            self.session.give_up(Fault.OUTCOME_UNKNOWN if awaits_verdict else fault, pending[0].phase)
+            return
         sent = awaits_verdict and self.body is not None and self.body.complete
         if not sent:  # nobody can have taken a message without its dot: it is not the verdict that was garbled
             self._stop_body(self._fault_reply(Phase.DATA))

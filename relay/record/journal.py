@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from relay.record.counters import KEPT, MESSAGES, OCTETS, SPOOL_EVENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from relay.explain.failure import Failure
     from relay.explain.page import Explanation
     from relay.record.counters import Row
     from relay.record.log import Log
     from relay.smtp import Reply
 
+_LEAST_LOCAL_PART = 4  # letters; to hide shorter ones would take the words apart
 _RECIPIENTS_NAMED = 20  # of a message with many
 
 
@@ -82,7 +85,7 @@ class Journal:
         self._log.info(
             "relay_message",
             upstream=message.upstream,
-            words=message.words,
+            words=self._hidden(message.words, (message.sender, *message.recipients, message.user)),
             sender=self._shown(message.sender),
             recipients=[self._shown(address) for address in message.recipients[:_RECIPIENTS_NAMED]],
             recipient_count=len(message.recipients),
@@ -125,12 +128,18 @@ class Journal:
         )
 
     def _masked_words(self, reply: Reply, addresses: tuple[str, ...]) -> list[str]:
-        lines = [line.decode("utf-8", "replace") for line in reply.lines]
+        return [self._hidden(line.decode("utf-8", "replace"), addresses) for line in reply.lines]
+
+    def _hidden(self, words: str, addresses: Iterable[str | None]) -> str:
+        """The upstream's words, in which it may name whom it talks of, by the address or its local part alone."""
         if self._shown is _plain:
-            return lines
+            return words
         for address in filter(None, addresses):
-            lines = [line.replace(address, _masked(address) or "") for line in lines]
-        return lines
+            words = words.replace(address, _masked(address) or "")
+            local = address.rpartition("@")[0]
+            if len(local) >= _LEAST_LOCAL_PART:
+                words = words.replace(local, "***")
+        return words
 
     def _words(self, failure: Failure) -> list[str]:
         named = (failure.sender or "", failure.recipient or "", failure.user or "")

@@ -8,10 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from relay.smtp.reply import Reply
 
 _BEARER_USER = re.compile(rb"(?:^|\x01)user=([^\x01]*)|^n,a=([^,]*),")
 _BEARER_TOKEN = re.compile(rb"\x01auth=Bearer ([^\x01]+)", re.IGNORECASE)
+_FIELDS = re.compile(rb"[\x00\x01]")
+_WORDS = re.compile(rb"[\x00\x01 ]")
+_LEAST_SECRET = 4  # octets; to hide shorter ones would take the words of the reply apart
 _ENCODED = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 
 
@@ -80,6 +88,27 @@ class LoginObserver:
                 found = _BEARER_USER.search(answer)
                 return (found[1] or found[2]) if found else None
         return None
+
+
+def without_secrets(reply: Reply, said: Iterable[bytes], user: str | None) -> Reply:
+    """A refusal in which nothing is repeated that was said in the exchange it ends, but for the user name.
+
+    Some servers quote what they did not understand or accept; the log would keep it.
+    """
+    named = (user or "").encode()
+    secrets = {form for answer in said for form in _forms(answer) if len(form) >= _LEAST_SECRET} - {named}
+    if not secrets:
+        return reply
+    pattern = re.compile(b"|".join(map(re.escape, sorted(secrets, key=len, reverse=True))))
+    return reply._replace(lines=tuple(pattern.sub(b"***", line) for line in reply.lines))
+
+
+def _forms(answer: bytes) -> Iterator[bytes]:
+    """How a server may repeat an answer: as it came, decoded, or a part of it (also encoded anew)."""
+    plain = _decoded(answer)
+    yield from (answer, plain)
+    for part in {*_FIELDS.split(plain), *_WORDS.split(plain)}:
+        yield from (part, base64.b64encode(part))
 
 
 def _credentials(mechanism: str, user: bytes, password: bytes) -> Credentials | None:

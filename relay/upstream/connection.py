@@ -292,7 +292,11 @@ class Connection(SMTPProtocol):
             self.streaming = True
         elif code >= 400:
             self.refusals += 1
-        expected.answer(Reply(expected.phase, code, lines))
+        try:
+            expected.answer(Reply(expected.phase, code, lines))
+        except Exception:
+            self.pending.appendleft(expected)  # it was not answered
+            raise
 
     def _await_next(self) -> None:
         head = self.pending[0] if self.pending else None

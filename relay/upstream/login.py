@@ -12,6 +12,7 @@ from aiosmtplib.errors import SMTPAuthenticationError
 
 from relay.networks import is_loopback
 from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.smtp.sasl import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,14 +36,18 @@ async def log_in(connection: Connection, login: Login) -> Reply | None:
     if mechanism is None:
         return reply_for(Fault.AUTH_NO_MECHANISM, Phase.AUTH, server.name)
     first, answers = _EXCHANGES[mechanism](login)
+    said = [first]
     reply = await connection.ask(b"AUTH " + mechanism + (b" " + first if first else b""), Phase.AUTH)
     for answer in answers:
         if reply.code != 334:
             break
-        reply = await connection.ask(answer(reply.lines[0]), Phase.AUTH)
+        said.append(answer(reply.lines[0]))
+        reply = await connection.ask(said[-1], Phase.AUTH)
     while reply.code == 334:  # more questions than the mechanism has; an empty line also ends a refused XOAUTH2
         reply = await connection.ask(b"" if mechanism == b"XOAUTH2" else b"*", Phase.AUTH)
-    return None if reply.ok else reply
+    if reply.fault is Fault.GARBLED:  # its words quote what may repeat a secret, cut off in its middle
+        return reply_for(Fault.GARBLED, Phase.AUTH, server.name)
+    return None if reply.ok else without_secrets(reply, (*said, login.password.encode()), login.user)
 
 
 def _choose(connection: Connection, login: Login) -> bytes | None:

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import pytest
 from running_client import Client
-
-MARK = "tOp-sEcrEt-mArk"
-
-
-def encoded(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def forms(secret: str) -> tuple[bytes, ...]:
-    """The secret as it is, and what its base64 looks like at each of the three offsets it can begin at."""
-    raw = secret.encode()
-    shifted = (base64.b64encode(b"\0" * offset + raw) for offset in range(3))
-    return (raw.lower(), *(text[4 if offset else 0 : -4].lower() for offset, text in enumerate(shifted)))
+from secret_search import MARK, encoded, forms, found_in, left_by
 
 
 def assert_nowhere(relay) -> None:
-    cmdline = Path(f"/proc/{relay.process.pid}/cmdline")
-    places = {
-        "log": relay.log.read_bytes() if relay.log.exists() else b"",
-        "stderr": relay.stderr.read_bytes(),
-        "cmdline": cmdline.read_bytes() if cmdline.exists() else b"",
-    }
-    assert places["log"] or places["stderr"]
-    for place, octets in places.items():
-        for form in forms(MARK):
-            assert form not in octets.lower(), (place, form)
+    places = left_by(relay)
+    assert places["stderr"] or places["log"]
+    assert found_in(places) == []
 
 
 def try_all_logins(client: Client, kind: str) -> None:
