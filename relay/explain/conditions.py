@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from relay.smtp import Fault, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from relay.explain.failure import Failure
     from relay.explain.page import When
 
@@ -20,7 +22,9 @@ CODE = re.compile(r"[1-5](?:\d\d|\dx|xx)")
 STATUS = re.compile(r"[245x]\.(?:\d{1,3}|x)\.(?:\d{1,3}|x)")
 
 # At AUTH every refusal is about the login, whatever its text says. So a page that names no phase is silent there.
-EVERYWHERE_BUT_AUTH: frozenset[Phase | None] = frozenset({*Phase, None} - {Phase.AUTH})
+# A fault is none of the server's words: a page that asks for one speaks everywhere.
+_EVERYWHERE: frozenset[Phase | None] = frozenset({*Phase, None})
+_EVERYWHERE_BUT_AUTH = _EVERYWHERE - {Phase.AUTH}
 
 
 class Moment(NamedTuple):
@@ -32,11 +36,16 @@ class Moment(NamedTuple):
     fault: Fault | None
 
 
+def phases_of(when: When) -> Collection[Phase | None]:
+    """The phases at which a page may speak; None where the phase is not known."""
+    return when.phase or (_EVERYWHERE if when.fault else _EVERYWHERE_BUT_AUTH)
+
+
 def possible(when: When, moment: Moment) -> bool:
     """Whether a page's phase, code, status and fault fit this moment."""
     return (
         _fault_fits(when, moment.fault)
-        and moment.phase in (when.phase or EVERYWHERE_BUT_AUTH)
+        and moment.phase in phases_of(when)
         and _code_fits(when, moment)
         and (not when.status or any(_digits_fit(form, moment.status) for form in when.status))
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relay.explain.conditions import EVERYWHERE_BUT_AUTH, asks_nothing
+from relay.explain.conditions import asks_nothing, phases_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,7 +30,7 @@ def covers(earlier: When, later: When) -> bool:
 
 
 def _phases_cover(earlier: When, later: When) -> bool:
-    return set(later.phase or EVERYWHERE_BUT_AUTH) <= set(earlier.phase or EVERYWHERE_BUT_AUTH)
+    return set(phases_of(later)) <= set(phases_of(earlier))
 
 
 def _codes_cover(earlier: When, later: When) -> bool:

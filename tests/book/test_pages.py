@@ -61,9 +61,10 @@ def test_each_page_makes_a_well_formed_reply(page, style):
         assert not lines[-1].endswith(b".")
 
 
+@pytest.mark.parametrize("phase", [None, *Phase])
 @pytest.mark.parametrize("fault", list(Fault))
-def test_each_fault_has_its_page(fault):
-    failure = Failure(reply_for(fault, Phase.RCPT, "mx.example.net:25"), "mx.example.net:25")
+def test_each_fault_has_its_page(fault, phase):
+    failure = Failure(reply_for(fault, phase, "mx.example.net:25"), "mx.example.net:25")
     assert fault in BOOK.explain(failure).page.when.fault
 
 

@@ -24,7 +24,7 @@ RCPT, MAIL, AUTH = Phase.RCPT, Phase.MAIL, Phase.AUTH
         (When(text=("a",)), When(text=("a",), login=True, recipients_over=5)),
         (When(text=("a",), recipients_over=5), When(text=("a",), recipients_over=9)),
         (When(code=("5xx",)), When(code=("550",), server=("google",))),
-        (When(), When(fault=(Fault.DNS,))),
+        (When(), When(phase=(RCPT,), fault=(Fault.DNS,))),
     ],
 )
 def test_covered(earlier, later):
@@ -43,6 +43,7 @@ def test_covered(earlier, later):
         (When(text=("a",)), When(text=("a",), phase=(AUTH,))),
         (When(text=("a",), not_text=("b",)), When(text=("a",))),
         (When(fault=(Fault.DNS,)), When(text=("a",))),
+        (When(), When(fault=(Fault.DNS,))),  # which speaks at AUTH too
         (When(text=("a",), login=True), When(text=("a",))),
         (When(text=("a",), login=True), When(text=("a",), login=False)),
         (When(text=("a",), recipients_over=9), When(text=("a",), recipients_over=5)),
