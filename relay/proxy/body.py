@@ -90,6 +90,7 @@ class Chunk:
             self._transaction.client.take_octets(self.feed)
         else:
             self._end(b"")
+        self._transaction.client.proceed()  # it may be later than the command
 
     def feed(self, octets: bytes) -> bytes:
         """Pass on a piece; return what follows the chunk."""

@@ -73,3 +73,13 @@ def test_a_client_that_has_closed_its_side_behind_data_is_not_waited_for(world: 
     client.half_close()
     world.answer_all()
     assert client.closed
+
+
+def test_what_follows_a_chunk_that_was_held_back_is_answered(world: World):
+    client = world.connect()
+    client.say(_ENVELOPE)
+    world.answer_all()
+    client.say(b"BDAT 6 LAST\r\nhello\nNOOP\r\n")
+    world.upstreams[0].answer(world.good(("DATA", b"")))  # unasked: the chunk is held back, and the upstream given up
+    world.settle()
+    assert client.waiting == []
