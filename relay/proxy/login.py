@@ -132,6 +132,7 @@ class Login:
             self.end()
             return
         self._send(line)
+        session.client.proceed()  # the connection may be dead already
 
     def _send(self, line: bytes) -> None:
         connection = self.connection

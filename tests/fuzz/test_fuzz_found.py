@@ -83,3 +83,18 @@ def test_what_follows_a_chunk_that_was_held_back_is_answered(world: World):
     world.upstreams[0].answer(world.good(("DATA", b"")))  # unasked: the chunk is held back, and the upstream given up
     world.settle()
     assert client.waiting == []
+
+
+def test_a_login_whose_new_connection_is_dead_at_once_is_answered_and_so_is_what_follows(world: World):
+    client = world.connect()
+    client.say(b"EHLO client.test\r\n")
+    world.answer_all()
+    world.upstreams[0].close()
+    client.say(b"AUTH PLAIN AHVzZXIAMQ==\r\nNOOP\r\n")
+    world.settle()
+    world.upstreams[1].answer(world.good(("CONNECT", b"")))
+    world.settle()
+    world.upstreams[1].answer(world.good(("EHLO", b"")))
+    world.upstreams[1].answer(world.good(("MESSAGE", b"")))  # unasked, in one breath with the reply to EHLO
+    world.settle()
+    assert client.waiting == []

@@ -9,7 +9,7 @@ from fuzz_targets import CORPUS, TARGETS, seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
+_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "400"))
 _LONG = "FUZZ_EXAMPLES" in os.environ  # the ordinary run tries the same each time
 _SLOW = ("commands", "proxy_header", "settings")  # a relay, or a file, for each input
 _JUNK = st.one_of(
