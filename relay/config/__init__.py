@@ -8,10 +8,12 @@ pydantic-settings is not used: it knows neither the line of a value nor which va
 0.05 s to import.
 """
 
+from relay.config.database import Database, DatabaseURL
 from relay.config.listener import Address, Listener, ListenerTLS, LoginRule
 from relay.config.load import Gathered, gather, load
 from relay.config.problem import Problem, SettingsError
-from relay.config.settings import BareNewline, ExplainLoginAt, LogFormat, LogLevel, RetryMode, Settings, Style
+from relay.config.retry import KeepLogins, Retry, RetryMode
+from relay.config.settings import BareNewline, ExplainLoginAt, LogFormat, LogLevel, Settings, Style
 from relay.config.sources import Flags
 from relay.config.timeouts import Timeouts
 from relay.config.upstream import Login, LoginMechanism, Pool, Upstream, UpstreamTLS
@@ -20,9 +22,12 @@ from relay.config.url import Security, UpstreamURL, upstream_url
 __all__ = [
     "Address",
     "BareNewline",
+    "Database",
+    "DatabaseURL",
     "ExplainLoginAt",
     "Flags",
     "Gathered",
+    "KeepLogins",
     "Listener",
     "ListenerTLS",
     "LogFormat",
@@ -32,6 +37,7 @@ __all__ = [
     "LoginRule",
     "Pool",
     "Problem",
+    "Retry",
     "RetryMode",
     "Security",
     "Settings",

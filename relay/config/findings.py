@@ -53,4 +53,4 @@ def _found(given: Given, key: Key) -> str:
     if not isinstance(here.value, str):
         return "keys with values"
     # Text where a section belongs may be anything, so a secret as well.
-    return "text (hidden)" if key in SECRETS or key == ("upstream",) else quoted(here.value)
+    return "text (hidden)" if any(secret[: len(key)] == key for secret in SECRETS) else quoted(here.value)

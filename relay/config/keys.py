@@ -7,7 +7,8 @@ from relay.config.kinds import Section
 from relay.config.problem import Key, did_you_mean
 from relay.config.settings import Settings
 
-SECRETS = (("upstream", "url"), ("upstream", "password"))  # never shown; each can come from a file: KEY_file
+# Never shown; each can come from a file: KEY_file.
+SECRETS = (("upstream", "url"), ("upstream", "password"), ("database", "url"), ("retry", "spool", "key"))
 
 
 def _section(annotation: Any) -> type[Section] | None:

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import model_validator
 
-from relay.config.kinds import AnyFile, Reads, Section, choice, host_name, is_address
+from relay.config.kinds import AnyFile, Reads, Section, choice, host_name, is_address, maybe, one_of
 from relay.config.pem import complaints_about_pair
 from relay.config.problem import Complaint, expected, mistake
+from relay.config.retry import RetryMode
 from relay.networks import Network, is_loopback
 
 _PRIVATE_6 = IPv6Network("fc00::/7")
@@ -104,6 +105,7 @@ class Listener(Section):
     key: AnyFile = None
     allow: tuple[Annotated[Network | LoginRule, Reads(_allowed)], ...] = ()
     proxy_protocol: tuple[Annotated[Network, Reads(_network)], ...] = ()
+    retry: Annotated[RetryMode | None, maybe(one_of(RetryMode))] = None
 
     @property
     def reachable(self) -> bool:

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from relay.config.database import Database
 from relay.config.kinds import (
     AnySize,
     HostName,
     Reads,
-    Seconds,
     Section,
     Switch,
     choice,
@@ -25,6 +25,7 @@ from relay.config.kinds import (
 )
 from relay.config.listener import Address, Listener, address
 from relay.config.problem import Complaint, expected, mistake
+from relay.config.retry import Retry, RetryMode
 from relay.config.timeouts import Timeouts
 from relay.config.upstream import Upstream
 from relay.config.url import Security, UpstreamURL
@@ -68,26 +69,10 @@ class LogLevel(StrEnum):
     WARNING = "warning"
 
 
-class RetryMode(StrEnum):
-    """What happens to a message after a temporary failure."""
-
-    OFF = "off"
-    INLINE = "inline"
-    SPOOL = "spool"
-
-
 def _language(value: Any) -> str:
     if not isinstance(value, str) or value not in LANGUAGES:
         raise expected(", ".join(LANGUAGES), "the book speaks no other language yet")
     return value
-
-
-def _retry_mode(value: Any) -> RetryMode:
-    if value != RetryMode.OFF:
-        known = value in list(RetryMode)
-        cure = f"{value} is planned, but this version passes mail on only while the client waits" if known else ""
-        raise expected("off, the only mode in this version", cure)
-    return RetryMode.OFF
 
 
 def _workers(value: Any) -> int:
@@ -144,19 +129,6 @@ class Log(Section):
     level: Annotated[LogLevel, choice(LogLevel)] = LogLevel.INFO
 
 
-class Inline(Section):
-    """Repeating a command while the client waits."""
-
-    budget: Seconds = 45.0
-
-
-class Retry(Section):
-    """What happens to a message after a temporary failure."""
-
-    mode: Annotated[RetryMode, Reads(_retry_mode)] = RetryMode.OFF
-    inline: Inline = Inline()
-
-
 class Web(Section):
     """The relay's own site: metrics and health."""
 
@@ -177,6 +149,7 @@ class Settings(Section):
     book: BookPlaces = BookPlaces()
     log: Log = Log()
     retry: Retry = Retry()
+    database: Database = Database()
     web: Web = Web()
     workers: Annotated[int, Reads(_workers)] = 1
 
@@ -184,6 +157,15 @@ class Settings(Section):
     def ehlo_name(self) -> str:
         """The name the relay gives to the upstream."""
         return self.upstream.ehlo_name or self.hostname
+
+    def retry_mode(self, listener: Listener) -> RetryMode:
+        """What happens to mail that came in by this door: its own word, or that of `retry.mode`."""
+        return listener.retry or self.retry.mode
+
+    @property
+    def spooling(self) -> bool:
+        """Whether any mail may be kept for later."""
+        return any(self.retry_mode(listener) is RetryMode.SPOOL for listener in self.listen)
 
     def with_upstream(self, url: UpstreamURL) -> Self:
         """The same settings in front of another server, with neither the login nor the certificates of this one."""

@@ -145,8 +145,14 @@ def _secret(named: Given) -> tuple[str, str]:
 
 def _moved(given: Given, old: Key, new: Given | None) -> Given:
     """The same without one key, and with another in its stead."""
-    section, name = map(str, old)
-    inner = given.children()[section]
-    rest = {key: value for key, value in inner.children().items() if key != name}
-    kept = Given({**given.children(), section: Given(rest, inner.place)}, given.place)
+    kept = _without(given, old)
     return kept.under(new) if new else kept
+
+
+def _without(given: Given, key: Key) -> Given:
+    name, *below = map(str, key)
+    inner = given.children()
+    rest = {other: value for other, value in inner.items() if other != name}
+    if below:
+        rest[name] = _without(inner[name], tuple(below))
+    return Given(rest, given.place)

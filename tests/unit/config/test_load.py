@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from relay.config import Flags, ListenerTLS, Settings, SettingsError, gather, load
-from relay.config.keys import KEYS, VARIABLES
+from relay.config.keys import KEYS, SECRETS, VARIABLES
 from relay.config.load import USUAL_PLACES
 
 URL = "smtp://mail.example.com"
+KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 PEM = "-----BEGIN CERTIFICATE-----\n"
 
 # For every setting a text that is not its default, and what it must become: str() of the value.
@@ -42,7 +43,19 @@ SAMPLES = {
     "log.file": ("relay.log", "relay.log"),
     "log.mask_addresses": ("on", "True"),
     "log.level": ("warning", "warning"),
-    "retry.mode": ("off", "off"),
+    "retry.mode": ("inline", "inline"),
+    "retry.memory": ("3 MiB", "3145728"),
+    "retry.spool.longest": ("7000", "7000.0"),
+    "retry.spool.delay_notice": ("never", "None"),
+    "retry.spool.concurrency": ("7", "7"),
+    "retry.spool.messages": ("7", "7"),
+    "retry.spool.size": ("7 MB", "7000000"),
+    "retry.spool.free_disk": ("7 MB", "7000000"),
+    "retry.spool.keep_logins": ("encrypted", "encrypted"),
+    "retry.spool.key": (KEY, "**********"),
+    "retry.spool.key_file": ("key", "**********"),
+    "database.url": ("postgresql://anna:p@[::1]:5433/mail", "postgresql://anna:***@[::1]:5433/mail"),
+    "database.url_file": ("database", "sqlite:///spool.db"),
     "web.listen": ("[::1]:0", "[::1]:0"),
     "web.hosts": ("[relay.example.com]", "relay.example.com"),
     "workers": ("3", "3"),
@@ -54,6 +67,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("url").write_text("smtp://file.example.com\n")
     Path("password").write_text("from the file\r\n")
+    Path("key").write_text(KEY)
+    Path("database").write_text("sqlite:///spool.db")
     Path("ca.pem").write_text(PEM)
     return tmp_path
 
@@ -67,15 +82,17 @@ def sample(key: tuple[str, ...]) -> tuple[str | None, str]:
 
 
 def value_at(settings: Settings, key: tuple[str, ...]) -> str:
-    if key[-1] in ("url_file", "password_file"):
-        key = ("upstream", key[-1].removesuffix("_file"))
+    plain = (*key[:-1], key[-1].removesuffix("_file"))
+    key = plain if plain in SECRETS else key
     found: Any = reduce(getattr, key, settings)
     return str(getattr(found[0], "address", found[0]) if isinstance(found, tuple) else found)
 
 
 def surroundings(key: tuple[str, ...]) -> dict[str, str]:
     """What must be set besides for a setting to make sense."""
-    also = {} if key[-1].startswith("url") else {"RELAY_UPSTREAM__URL": URL}
+    also = {} if key[:1] == ("upstream",) and key[-1].startswith("url") else {"RELAY_UPSTREAM__URL": URL}
+    if key[-1] == "keep_logins":
+        also["RELAY_RETRY__SPOOL__KEY"] = KEY
     if key == ("upstream", "user"):
         also["RELAY_UPSTREAM__PASSWORD"] = "x"
     if key[-1].startswith("password"):

@@ -51,6 +51,27 @@ def test_settings_never_show_a_password(flags: Flags):
         assert SECRET not in str(value)
 
 
+def test_the_database_and_the_key_of_the_spool_are_never_shown():
+    key = "S3CRETS3CRETS3CRETS3CRETS3CRETS3CRETS3CRET0="
+    flags = Flags(
+        set=(f"database.url=postgresql://anna:{SECRET}@db/mail", f"retry.spool.key={key}"),
+        upstream="smtp://mail.example.com",
+    )
+    settings = gather(None, flags, {}).settings()
+    assert settings.database.url.password.get_secret_value() == SECRET
+    assert settings.retry.spool.key.get_secret_value() == key
+    for value in (flags, settings, settings.model_dump(), settings.database.url):
+        assert SECRET not in repr(value) + str(value)
+
+
+@pytest.mark.parametrize("url", [f"mysql://anna:{SECRET}@db/mail", f"postgresql://anna:{SECRET}@db", f"{SECRET}"])
+def test_a_wrong_database_url_is_not_shown(url: str):
+    flags = Flags(set=(f"database.url={url}",), upstream="smtp://mail.example.com")
+    with pytest.raises(SettingsError) as refused:
+        gather(None, flags, {}).settings()
+    assert SECRET not in told(refused.value)
+
+
 WRONG_URLS = (
     f"http://anna:{SECRET}@mail.example.com",
     f"smtp://anna:{SECRET}@",
