@@ -1,0 +1,121 @@
+"""Opening the database: an engine that writes durably, and tables that are up to date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, event, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from relay.config import DatabaseURL
+
+_BUSY_SECONDS = 60.0  # how long one process waits for another's write to the same SQLite file
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATION_LOCK = 0x72656C6179  # "relay"; any number will do that no other program takes
+
+# FULL: in WAL mode, NORMAL does not wait for the disk at a commit, and "250" would be a promise without cover.
+_SQLITE = ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", f"busy_timeout={int(_BUSY_SECONDS * 1000)}")
+
+
+class StoreError(OSError):
+    """The database cannot be opened; `str()` of it tells the operator why, without any password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open database. `read` is for questions: on SQLite it does not take the one lock for writing."""
+
+    write: AsyncEngine
+    read: AsyncEngine
+    file: Path | None  # of SQLite
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.write.dispose()
+
+
+async def open_store(url: DatabaseURL, *, migrate: bool = True) -> Store:
+    """Open the database, and bring its tables up to date.
+
+    Raises:
+        StoreError: it cannot be reached or written.
+    """
+    engine = _sqlite(url.file) if url.file is not None else _postgresql(url)
+    try:
+        if migrate:
+            async with engine.begin() as connection:
+                await _lock(connection)
+                await connection.run_sync(_upgrade)
+    except (SQLAlchemyError, OSError) as error:
+        await engine.dispose()
+        raise StoreError(f"the database {url} cannot be used: {_reason(error)}") from None
+    return Store(engine, engine.execution_options(reading=True), url.file)
+
+
+def _sqlite(file: Path) -> AsyncEngine:
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(file)), connect_args={"timeout": _BUSY_SECONDS}
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    """Let SQLAlchemy begin transactions; Python's driver would do it at times of its own."""
+    del record
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _SQLITE:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A transaction that writes takes its lock at once: taken later, it can fail in the middle."""
+    reading = connection.get_execution_options().get("reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _postgresql(url: DatabaseURL) -> AsyncEngine:
+    return create_async_engine(
+        URL.create(
+            "postgresql+asyncpg",
+            username=url.user,
+            password=url.password.get_secret_value() if url.password else None,
+            host=None if url.host.startswith("/") else url.host,
+            port=url.port,
+            database=url.name,
+            query={"host": url.host} if url.host.startswith("/") else {},
+        ),
+        pool_pre_ping=True,  # the database may have been started anew since
+        connect_args={"timeout": 10.0},
+    )
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    """Relays that start at once migrate one after the other; SQLite's own lock is taken already."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _reason(error: Exception) -> str:
+    """The driver's own words in one line; SQLAlchemy's hold the statement as well."""
+    cause = getattr(error, "orig", None) or error
+    return " ".join(str(cause).split()) or type(cause).__name__
