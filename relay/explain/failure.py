@@ -28,3 +28,5 @@ class Failure:
     size_limit: int | None = None  # the upstream's SIZE (RFC 1870)
     eight_bit: bool | None = None  # whether the message declared BODY=8BITMIME
     utf8: bool = False  # whether this transaction uses SMTPUTF8 (RFC 6531): replies may then hold UTF-8
+    tries: int = 1  # how often the relay has tried it, and for how many seconds altogether
+    tried_seconds: float = 0.0

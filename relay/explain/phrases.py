@@ -56,6 +56,7 @@ PHRASES: dict[str, str] = {
     "said": '{server} said: "{words}"',
     "silent": "{server} said nothing but this code",
     "the-server": "The server",
+    "tried": "The relay tried {count} times within {seconds} s.",
     "ref": "[ref {ref}]",
     **_SEEN,
     **{f"fault-{fault}": fault.wording for fault in Fault},

@@ -74,13 +74,14 @@ class _Told:
         body = [
             *_wrapped(cut(self._safe(page.title), _LONGEST_TITLE) + "."),
             *_wrapped(self._safe(page.meaning)),
-            *_wrapped(f"{move} {self._safe(page.advice)}"),
+            *_wrapped(" ".join(filter(None, (move, self._safe(page.advice), self._tried())))),
         ]
         room = _LONGEST_REPLY - sum(len(line.encode("utf-8")) + overhead for line in body)
         return (*body, *_wrapped(self._last(min(_LONGEST_QUOTE, max(_LEAST_QUOTE, room - 3 * overhead)))))
 
     def short(self, room: int) -> tuple[str, ...]:
         title = cut(self._safe(self._explanation.title), _LONGEST_TITLE)
+        title = ". ".join(filter(None, (title, self._tried().rstrip("."))))
         last = self._last(max(_LEAST_QUOTE, room - len(f"{title}. ".encode())))
         return (_cut_octets(f"{title}. {last}", room),)
 
@@ -99,6 +100,14 @@ class _Told:
     def _seen(self, fault: Fault, words: str) -> str:
         phrases, upstream = self._explanation.phrases, self._explanation.failure.upstream or ""
         return self._safe(f"{phrases.opening(fault)}: {phrases.seen(fault, words, upstream)}").rstrip(". ")
+
+    def _tried(self) -> str:
+        """How often and how long the relay tried it, if more than once."""
+        failure = self._explanation.failure
+        if failure.tries < 2:
+            return ""
+        seconds = self._explanation.phrases.number(max(1.0, failure.tried_seconds))
+        return self._phrase("tried", count=str(failure.tries), seconds=seconds)
 
     def _phrase(self, key: str, **blanks: str) -> str:
         return self._safe(self._explanation.phrases.said(key, **blanks))

@@ -15,6 +15,7 @@ from relay.smtp.sasl import LoginObserver, well_formed
 
 if TYPE_CHECKING:
     from relay.proxy.session import Session
+    from relay.smtp.sasl import Credentials
     from relay.upstream.connection import Connection, Expected
 
 _MECHANISM = re.compile(rb"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
@@ -28,6 +29,7 @@ class Login:
         self.connection: Connection | None = None
         self.done = False
         self.listening = False  # the next line of the client is an answer to a challenge
+        self.credentials: Credentials | None = None  # only where mail may be kept together with its login
         self.refused: Reply | None = None  # told at MAIL instead: mail programs hide what is said at AUTH
         self._session = session
         self._failures = 0
@@ -60,7 +62,7 @@ class Login:
         if fault is not None:
             session.refuse(fault, phase=Phase.AUTH)
             return
-        self._observer = LoginObserver(mechanism)
+        self._observer = LoginObserver(mechanism, keep=session.client.listener.keep_logins)
         if initial:
             self._observer.heard(initial)
         session.client.hold()
@@ -85,7 +87,7 @@ class Login:
         if connection is not None:
             connection.quit()
         self.done = self.listening = False
-        self.refused = None
+        self.refused = self.credentials = None
 
     # -- the Owner of a Connection, between mails
 
@@ -151,6 +153,7 @@ class Login:
             session.refuse(Fault.LOGIN_NOT_ALLOWED, phase=Phase.AUTH)
             return
         self.done = True
+        self.credentials = self._observer.credentials if self._observer is not None else None
         session.user = user
         session.answer(reply)
 

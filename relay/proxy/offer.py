@@ -21,7 +21,7 @@ def ehlo_lines(session: Session, offered: Capabilities | None) -> bytes:
     lines = [rules.hostname.encode("ascii", "replace"), b"PIPELINING"]
     if b"SIZE" in upstream:
         lines.append(_size(upstream.size_limit, rules.message_size))
-    lines += upstream.passed_on(tls=pool.last_secure)
+    lines += upstream.passed_on(tls=pool.last_secure, chunking=client.listener.chunking)
     if client.listener.tls is not None and not client.encrypted:
         lines.append(b"STARTTLS")
     mechanisms = _UNKNOWN_MECHANISMS if offered is None else upstream.mechanisms

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from relay.explain.failure import Failure
 from relay.explain.render import render
 from relay.networks import Network, is_loopback, within
+from relay.proxy.transaction import Transaction
 from relay.record.counters import CLIENTS, CONNECTIONS
 from relay.record.journal import Occasion, Passed
 from relay.smtp import Fault, Reply
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from relay.proxy.places import Places
     from relay.proxy.server import ClientConnection
     from relay.proxy.session import Session
-    from relay.proxy.transaction import Transaction
     from relay.record.journal import Journal
+    from relay.smtp.command import Path
     from relay.upstream.pool import Pool
 
 
@@ -61,6 +62,9 @@ class Listener:
     login: bool = False  # clients outside the networks are served once they have logged in
     users: frozenset[str] = frozenset()  # if not empty, only these
     proxies: tuple[Network, ...] = ()  # peers that begin with a PROXY header
+    transaction: Callable[[Session, Path], Transaction] = Transaction  # how its mail is passed on
+    keep_logins: bool = False  # whether a mail that is kept may need its client's login
+    chunking: bool = True  # whether BDAT is passed on (RFC 3030)
 
     def admits(self, address: str) -> bool:
         """Whether a client from this address may talk at all."""
@@ -167,6 +171,8 @@ class Service:
             size_limit=connection.capabilities.size_limit if connection is not None else None,
             eight_bit=transaction.sender.eight_bit,
             utf8=transaction.sender.utf8,
+            tries=transaction.tries,
+            tried_seconds=transaction.tried_seconds,
         )
 
     def _logged_in(self, session: Session) -> bool:

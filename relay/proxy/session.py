@@ -14,7 +14,6 @@ from relay.proxy.admission import mail_refusal, recipient_fault
 from relay.proxy.body import skip_octets
 from relay.proxy.login import Login
 from relay.proxy.offer import ehlo_lines
-from relay.proxy.transaction import Transaction
 from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.command import parse_path
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from relay.proxy.server import ClientConnection
     from relay.proxy.service import Service
+    from relay.proxy.transaction import Transaction
 
 _log = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ class Session:
             return True
         if self.login.lost:
             return self.dismiss(Fault.LOGIN_LOST, phase=Phase.MAIL)
-        self.transaction = Transaction(self, path)
+        self.transaction = self.client.listener.transaction(self, path)
         self.transaction.begin()
         return True
 

@@ -23,6 +23,9 @@ class Transaction:
     of this mail can have been taken by it.
     """
 
+    tries: int = 1  # of the command that was answered last, and the seconds they took together
+    tried_seconds: float = 0.0
+
     def __init__(self, session: Session, sender: Path) -> None:
         self.session = session
         self.client = session.client
@@ -148,8 +151,12 @@ class Transaction:
         self._over = True
         self._refused = not reply.ok
         if reply.ok:
-            self.service.passed(self.session, self, reply)
+            self.passed(reply)
         self.answered(reply)
+
+    def passed(self, reply: Reply) -> None:
+        """The journal keeps that the upstream has taken the message."""
+        self.service.passed(self.session, self, reply)
 
     def answered(self, reply: Reply, recipient: str | None = None) -> None:
         """The client hears a reply; then comes what follows from it: the next command, or the end of this mail."""

@@ -13,15 +13,25 @@ if TYPE_CHECKING:
 
 Key = tuple[str, ...]
 
-MESSAGES, OCTETS, CONNECTIONS, CLIENTS = range(4)
-_SINGLE: tuple[Key, ...] = (("messages",), ("octets",), ("connections",), ("clients",))
+MESSAGES, OCTETS, CONNECTIONS, CLIENTS, KEPT = range(5)
+_SINGLE: tuple[Key, ...] = (("messages",), ("octets",), ("connections",), ("clients",), ("kept",))
+# What became of letters of the spool: the event of the log -> the counter.
+SPOOL_EVENTS = {
+    "spool_delivered": 5,
+    "spool_later": 6,
+    "spool_failed": 7,
+    "spool_stuck": 8,
+    "spool_outcome_unknown": 9,
+    "spool_taken_over": 10,
+}
+_SPOOLED: tuple[Key, ...] = tuple(("spool", event.removeprefix("spool_")) for event in SPOOL_EVENTS)
 _CLASSES = ("4xx", "5xx")
 _PHASES = (*Phase, "")  # "": where no command was being answered
 _FAILURES: tuple[Key, ...] = tuple(
     ("failures", reason, phase, kind) for reason in Reason for phase in _PHASES for kind in _CLASSES
 )
 _FAULTS: tuple[Key, ...] = tuple(("faults", fault) for fault in Fault)
-_KEYS = (*_SINGLE, *_FAILURES, *_FAULTS)
+_KEYS = (*_SINGLE, *_SPOOLED, *_FAILURES, *_FAULTS)
 _PLACE = {key: place for place, key in enumerate(_KEYS)}
 
 

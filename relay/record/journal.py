@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from relay.record.counters import MESSAGES, OCTETS
+from relay.record.counters import KEPT, MESSAGES, OCTETS, SPOOL_EVENTS
 
 if TYPE_CHECKING:
     from relay.explain.failure import Failure
     from relay.explain.page import Explanation
     from relay.record.counters import Row
     from relay.record.log import Log
+    from relay.smtp import Reply
 
 _RECIPIENTS_NAMED = 20  # of a message with many
 
@@ -93,13 +94,47 @@ class Journal:
             duration=round(occasion.seconds, 3),
         )
 
-    def _words(self, failure: Failure) -> list[str]:
-        lines = [line.decode("utf-8", "replace") for line in failure.reply.lines]
+    def kept(self, letter: str, sender: str, size: int, recipients: tuple[tuple[str, Reply], ...]) -> None:
+        """A message, or a part of it, that was accepted for the spool; why, stands beside each recipient."""
+        self.counters.add(KEPT)
+        self._log.info(
+            "relay_kept",
+            letter=letter,
+            sender=self._shown(sender),
+            recipients=[self._shown(address) for address, _ in recipients[:_RECIPIENTS_NAMED]],
+            recipient_count=len(recipients),
+            code=recipients[0][1].code,
+            fault=recipients[0][1].fault,
+            words=self._masked_words(recipients[0][1], (sender, *(address for address, _ in recipients))),
+            size=size,
+        )
+
+    def spooled(self, event: str, letter: str, addresses: tuple[str, ...], reply: Reply | None) -> None:
+        """What became of a letter of the spool: `spool_delivered`, `spool_later`, `spool_failed` and their like."""
+        if event in SPOOL_EVENTS:
+            self.counters.add(SPOOL_EVENTS[event])
+        tell = self._log.info if event in ("spool_delivered", "spool_later") else self._log.warning
+        tell(
+            event,
+            letter=letter,
+            recipients=[self._shown(address) for address in addresses[:_RECIPIENTS_NAMED]],
+            recipient_count=len(addresses),
+            code=reply.code if reply is not None else None,
+            fault=reply.fault if reply is not None else None,
+            words=self._masked_words(reply, addresses) if reply is not None else None,
+        )
+
+    def _masked_words(self, reply: Reply, addresses: tuple[str, ...]) -> list[str]:
+        lines = [line.decode("utf-8", "replace") for line in reply.lines]
         if self._shown is _plain:
             return lines
-        for address in filter(None, (failure.sender, failure.recipient, failure.user)):
+        for address in filter(None, addresses):
             lines = [line.replace(address, _masked(address) or "") for line in lines]
         return lines
+
+    def _words(self, failure: Failure) -> list[str]:
+        named = (failure.sender or "", failure.recipient or "", failure.user or "")
+        return self._masked_words(failure.reply, named)
 
 
 def _plain(address: str | None) -> str | None:

@@ -47,10 +47,11 @@ class Capabilities:
         offered = self.keywords.get(b"AUTH", b"").upper().split()
         return tuple(mechanism for mechanism in _MECHANISMS if mechanism in offered)
 
-    def passed_on(self, *, tls: bool) -> tuple[bytes, ...]:
+    def passed_on(self, *, tls: bool, chunking: bool = True) -> tuple[bytes, ...]:
         """The EHLO lines that the relay takes over as they are; REQUIRETLS only where the way behind us has TLS."""
         keywords = (*_PASSED, b"REQUIRETLS") if tls else _PASSED
-        return tuple((word + b" " + self.keywords[word]).rstrip() for word in keywords if word in self.keywords)
+        offered = (word for word in keywords if word in self.keywords and (chunking or word != b"CHUNKING"))
+        return tuple((word + b" " + self.keywords[word]).rstrip() for word in offered)
 
 
 NOTHING = Capabilities({})

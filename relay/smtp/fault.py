@@ -63,6 +63,10 @@ class Fault(StrEnum):
     NO_RECIPIENTS = "no-recipients"  # DATA without one accepted recipient
     UTF8_NOT_DECLARED = "utf8-not-declared"  # an address with 8-bit octets, but no SMTPUTF8 in MAIL
 
+    SPOOL_FULL = "spool-full"  # what failed for now cannot be kept: there is no room
+    SPOOL_LOGIN = "spool-login"  # nor can this, for it needs the client's own login
+    SPOOL_FAILED = "spool-failed"  # nor this: the spool's database does not take it
+
     @property
     def ours(self) -> bool:
         """Whether the relay itself refused (nothing was wrong with the upstream)."""
@@ -133,6 +137,9 @@ _WORDING: dict[Fault, _Wording] = {
     Fault.NOT_SMTP: _ours(421, "4.7.0", "what the client sent is not SMTP"),
     Fault.LOGIN_LOST: _Wording(421, "4.4.2", "{upstream} closed the connection after the login"),
     Fault.NO_RECIPIENTS: _ours(554, "5.5.1", "no recipient was accepted"),
+    Fault.SPOOL_FULL: _ours(452, "4.3.1", "there is no room to keep the mail for later"),
+    Fault.SPOOL_LOGIN: _ours(451, "4.7.0", "mail sent under a client's own login is not kept for later"),
+    Fault.SPOOL_FAILED: _ours(451, "4.3.0", "the mail could not be written down to be kept for later"),
     Fault.UTF8_NOT_DECLARED: _ours(553, "5.6.7", "the address is not ASCII and SMTPUTF8 was not declared"),
 }
 

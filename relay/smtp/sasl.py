@@ -1,29 +1,67 @@
-"""Who logs in: the user name in a login exchange, read in passing for the log; never the secret (RFC 4954)."""
+"""Who logs in: the user name in a login exchange, read in passing for the log (RFC 4954).
+
+The secret is looked at only where the operator has chosen that mail be kept together with its login.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
+from typing import NamedTuple
 
 _BEARER_USER = re.compile(rb"(?:^|\x01)user=([^\x01]*)|^n,a=([^,]*),")
+_BEARER_TOKEN = re.compile(rb"\x01auth=Bearer ([^\x01]+)", re.IGNORECASE)
 _ENCODED = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 
 
+class Credentials(NamedTuple):
+    """A client's login, as it can be used again. Never shown."""
+
+    mechanism: str
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.mechanism!r}, ...)"
+
+
 class LoginObserver:
-    """Follows what a client says in one AUTH exchange and keeps the user name, where the mechanism shows it."""
+    """Follows what a client says in one AUTH exchange and keeps the user name, where the mechanism shows it.
 
-    __slots__ = ("_answers", "mechanism", "user")
+    With `keep`, the exchange itself is kept too, for `credentials`.
+    """
 
-    def __init__(self, mechanism: bytes) -> None:
+    __slots__ = ("_answers", "_kept", "mechanism", "user")
+
+    def __init__(self, mechanism: bytes, *, keep: bool = False) -> None:
         self.mechanism = mechanism.upper()
         self.user: str | None = None
         self._answers = 0
+        self._kept: list[bytes] | None = [] if keep else None
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The login, where it was kept and can be used again: not that of a challenge and its answer."""
+        said = self._kept or []
+        match self.mechanism, len(said):
+            case b"PLAIN", 1 if said[0].count(b"\0") == 2:
+                identity, user, password = said[0].split(b"\0")
+                return _credentials("plain", user, password) if identity in (b"", user) else None
+            case b"LOGIN", 2:
+                return _credentials("login", *said)
+            case b"XOAUTH2", 1:
+                found = _BEARER_TOKEN.search(said[0])
+                return _credentials("xoauth2", (self.user or "").encode(), found[1]) if found else None
+        return None
 
     def heard(self, answer: bytes) -> None:
         """Look at one base64 answer of the client (the initial response is the first)."""
         self._answers += 1
-        user = self._user_in(_decoded(answer))
+        decoded = _decoded(answer)
+        if self._kept is not None:
+            self._kept.append(decoded)
+        user = self._user_in(decoded)
         if user and self.user is None:
             self.user = user.decode("utf-8", "replace")
 
@@ -41,6 +79,13 @@ class LoginObserver:
             case b"XOAUTH2" | b"OAUTHBEARER":  # RFC 7628
                 found = _BEARER_USER.search(answer)
                 return (found[1] or found[2]) if found else None
+        return None
+
+
+def _credentials(mechanism: str, user: bytes, password: bytes) -> Credentials | None:
+    try:
+        return Credentials(mechanism, user.decode(), password.decode())
+    except UnicodeDecodeError:
         return None
 
 

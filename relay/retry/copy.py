@@ -1,0 +1,75 @@
+"""The message a client sends, passed on and kept at the same time, so that it can be sent again."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+from relay.proxy.body import Body
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relay.retry.patient import PatientTransaction
+
+_PIECE_OCTETS = 1 << 18
+
+
+class Copy:
+    """The octets of a message as they go behind DATA: in memory, beyond a size in a file that has no name."""
+
+    def __init__(self, memory: int) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=memory)  # noqa: SIM115 -- `close` ends it
+        self.size = 0
+        self.broken = False  # the disk did not take it: it cannot be sent again
+
+    def write(self, octets: bytes) -> None:
+        """Keep the next piece."""
+        self.size += len(octets)
+        if self.broken:
+            return
+        try:
+            self._file.write(octets)
+        except OSError:
+            self.broken = True
+            self._file.truncate(0)
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of it, from the start."""
+        self._file.seek(0)
+        while piece := self._file.read(_PIECE_OCTETS):
+            yield piece
+
+    def close(self) -> None:
+        """Forget it."""
+        self._file.close()
+
+
+class CopiedBody(Body):
+    """Message data after DATA. The last piece, final dot included, is not passed on: it is handed to the transaction.
+
+    So the dot leaves only when all that must come before it is done.
+    """
+
+    def __init__(self, transaction: PatientTransaction, copy: Copy) -> None:
+        super().__init__(transaction)
+        self._patient = transaction
+        self._copy = copy
+
+    def feed(self, octets: bytes) -> bytes:
+        """Keep a piece and pass it on; return what follows the final dot."""
+        patient, scanner = self._patient, self._scanner
+        clean = scanner.feed(octets)
+        if self._verdict is None:
+            self._check()
+        if self._verdict is None:
+            self._copy.write(clean)
+        if not scanner.ended:
+            if self._verdict is None:
+                patient.pass_on(clean)
+            return b""
+        patient.size = scanner.size
+        patient.client.take_lines()
+        self.complete = True
+        patient.completed(clean, self._verdict)
+        return scanner.rest

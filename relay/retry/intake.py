@@ -1,0 +1,102 @@
+"""The way into the spool, as a conversation sees it: whether something may be kept, and its promise in writing."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from relay.retry.letter import State
+from relay.retry.schedule import Plan, next_pause
+from relay.smtp import Fault, Phase, Reply, reply_for
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from pathlib import Path as FilePath
+
+    from relay.proxy.login import Login
+    from relay.record.log import Log
+    from relay.retry.letter import Letter
+    from relay.retry.spool import Body, Spool
+    from relay.retry.vault import Vault
+
+_USAGE_SECONDS = 1.0  # counting all letters for each mail would cost more than the mail
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the spool takes at most; `disk` is the file whose file system must keep `free_disk` octets free."""
+
+    messages: int
+    octets: int
+    free_disk: int
+    disk: FilePath | None
+
+
+class Intake:
+    """Takes letters in within the limits. `vault` None: mail under a client's own login is not kept."""
+
+    def __init__(self, spool: Spool, plan: Plan, limits: Limits, vault: Vault | None, log: Log) -> None:  # noqa: PLR0913
+        self._spool = spool
+        self._plan = plan
+        self._limits = limits
+        self._vault = vault
+        self._log = log
+        self._used = (0, 0)
+        self._counted = float("-inf")
+
+    async def refusal(self, why: Reply, login: Login, size: int) -> Reply | None:
+        """Why a mail cannot be kept although it failed for now (`why`); None if it can."""
+        if login.done and (self._vault is None or login.credentials is None):
+            told = reply_for(Fault.SPOOL_LOGIN, why.phase, detail=f"the mail server said {why.code} {why.text}")
+            return told._replace(code=why.code) if why.fault is None and why.code != 421 else told
+        try:
+            room = await self._has_room(size)
+        except (SQLAlchemyError, OSError) as error:
+            return self._failed(error)
+        return None if room else reply_for(Fault.SPOOL_FULL, why.phase)
+
+    async def add(self, letter: Letter, body: Body, login: Login, *, state: State) -> Reply | None:
+        """Take a letter in; None when it is on the disk, else why it is not."""
+        if login.done and login.credentials is not None and self._vault is not None:
+            letter = letter._replace(login=self._vault.lock(login.credentials))
+        said = tuple(recipient.said for recipient in letter.recipients)
+        wait = next_pause(self._plan, 0, said, random.random())  # noqa: S311 -- no secret
+        failure = await self._written(self._spool.add(letter, body, state=state, wait=wait))
+        self._used = (self._used[0] + 1, self._used[1] + body.size)
+        return failure
+
+    async def promise(self, letter_id: str) -> Reply | None:
+        """Somebody is about to be told 250 for a pending letter; None when that is on the disk."""
+        return await self._written(self._spool.promise(letter_id))
+
+    async def drop(self, letter_id: str) -> None:
+        """Nobody is told 250 for this letter. Where even that fails, a pending one is swept away later."""
+        await self._written(self._spool.drop(letter_id))
+
+    async def _written(self, writing: Awaitable[None]) -> Reply | None:
+        try:
+            await writing
+        except (SQLAlchemyError, OSError) as error:
+            return self._failed(error)
+        return None
+
+    def _failed(self, error: Exception) -> Reply:
+        cause = getattr(error, "orig", None) or error  # without SQLAlchemy's words, which quote the mail
+        self._log.error("spool_failed", why=str(cause))
+        full = "disk is full" in str(cause) or "No space left" in str(cause)
+        return reply_for(Fault.SPOOL_FULL if full else Fault.SPOOL_FAILED, Phase.MESSAGE)
+
+    async def _has_room(self, size: int) -> bool:
+        limits = self._limits
+        if time.monotonic() - self._counted > _USAGE_SECONDS:
+            self._counted = time.monotonic()
+            self._used = await self._spool.usage()
+        messages, octets = self._used
+        if messages >= limits.messages or octets + size > limits.octets:
+            return False
+        return limits.disk is None or shutil.disk_usage(limits.disk.absolute().parent).free - size > limits.free_disk

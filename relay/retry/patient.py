@@ -1,0 +1,259 @@
+"""A mail on its way, one command at a time, so that each can be repeated and the whole be sent again.
+
+The proxy's own transaction hands commands on as they come. This one awaits each reply before the client is answered;
+what is repeated, and what is kept for later, is decided by its two kinds: `inline` and `deferring`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from relay.proxy.body import skip_octets
+from relay.proxy.transaction import Transaction
+from relay.retry.copy import CopiedBody, Copy
+from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.upstream.carrier import Carrier
+
+if TYPE_CHECKING:
+    from relay.proxy.session import Session
+    from relay.smtp.command import Path
+    from relay.upstream.connection import Connection
+
+Step = Coroutine[Any, Any, Reply]
+
+
+class PatientTransaction(Transaction):
+    """From MAIL to the verdict. `taken` are the recipients that the upstream has accepted in its present session."""
+
+    def __init__(self, session: Session, sender: Path, memory: int) -> None:
+        super().__init__(session, sender)
+        self.taken: list[Path] = []
+        self.carrier: Carrier | None = None
+        self.copy = Copy(memory)
+        self.left = asyncio.Event()  # the client has given this mail up
+        self._mail_reply: Reply | None = None  # what the upstream says to MAIL, in its present session
+        self._working = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a command is being worked on."""
+        return self._working
+
+    @property
+    def broken(self) -> bool:
+        """Never: where the upstream is lost, the next command begins anew with another connection."""
+        return False
+
+    # -- what the client says
+
+    def begin(self) -> None:
+        """MAIL: pass it on."""
+        self._work(self.mail(), self._mail_answered)
+
+    def recipient(self, path: Path) -> None:
+        """RCPT: pass it on; whatever is said of this recipient touches no other."""
+        self.named += 1
+        self._work(self.rcpt(path), partial(self._rcpt_answered, path.address))
+
+    def data(self) -> None:
+        """DATA: pass it on; what comes after it is read when the upstream has agreed."""
+        self._work(self.agree(), self._data_answered)
+
+    def chunk(self, size: int, *, last: bool) -> None:
+        """BDAT is not offered where a message may have to be sent again."""
+        del last
+        skip_octets(self.session, size, reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA))
+
+    def reset(self) -> bool:
+        """RSET is answered here; what the upstream remembers is reset when the connection is given back."""
+        return False
+
+    def leave(self, *, vanished: bool = False) -> None:
+        """The client gives this mail up, or has vanished: nothing more is sent."""
+        self._over = True
+        self._refused = self._refused or vanished
+        self.left.set()
+        if not self._working:
+            self._clean_up()
+
+    # -- what the body tells
+
+    def pass_on(self, octets: bytes) -> None:
+        """A piece of the message, not the last."""
+        if self.carrier is not None:
+            self.carrier.stream(octets)
+
+    def completed(self, last: bytes, refusal: Reply | None) -> None:
+        """All of the message came; `last` is the piece with the final dot, `refusal` why it must not be sent."""
+        self._work(self.verdict(last) if refusal is None else _said(refusal), self.judged)
+
+    # -- each command, done once; the kinds repeat or replace these
+
+    async def mail(self) -> Reply:
+        """MAIL, over a connection that is kept or new."""
+        return await self.stand()
+
+    async def rcpt(self, path: Path) -> Reply:
+        """RCPT, for one recipient."""
+        standing = await self.stand()
+        if self.carrier is None or not standing.ok:
+            return standing
+        reply = await self.ask(b"RCPT TO:" + path.wire, Phase.RCPT)
+        if reply.ok:
+            self.taken.append(path)
+        return reply
+
+    async def agree(self) -> Reply:
+        """DATA, to the agreement (354) or the refusal."""
+        standing = await self.stand()
+        return standing if self.carrier is None or not standing.ok else await self.ask(b"DATA", Phase.DATA)
+
+    async def verdict(self, last: bytes) -> Reply:
+        """The final dot, to the verdict."""
+        return await self.carrier.finish(last) if self.carrier is not None else _lost(self)
+
+    async def send_again(self) -> Reply:
+        """The whole mail from its copy, over a session of its own, to the verdict."""
+        self.give_up_session()
+        agreed = await self.agree()
+        if not agreed.ok or self.carrier is None:
+            return agreed
+        last = b""
+        for piece in self.copy.pieces():
+            await self.carrier.pour(last)
+            last = piece
+        return await self.carrier.finish(last)
+
+    # -- the upstream's side
+
+    async def ask(self, line: bytes, phase: Phase) -> Reply:
+        """Say one command; a session that has ended by it is given up."""
+        carrier = self.carrier
+        if carrier is None:
+            return _lost(self)
+        reply = await carrier.say(line, phase)
+        if reply.code == 421 or not carrier.alive:
+            self.give_up_session()
+        return reply
+
+    async def stand(self) -> Reply:
+        """Bring the upstream to where this mail stands: MAIL, and every recipient it had taken.
+
+        Returns:
+            Its reply to MAIL, or the first refusal.
+        """
+        if self.carrier is not None and self.carrier.alive and self._mail_reply is not None:
+            return self._mail_reply
+        self.give_up_session()
+        reply, kept = await self._say_mail(self.service.pool.take())
+        if kept and reply.fault is Fault.DISCONNECTED:  # it was dead already: nothing was heard over it
+            reply, _ = await self._say_mail(None)
+        for path in self.taken if reply.ok else ():
+            again = await self.ask(b"RCPT TO:" + path.wire, Phase.RCPT)
+            if not again.ok:
+                self.give_up_session()
+                return again
+        return reply
+
+    def give_up_session(self) -> None:
+        """Take leave of the upstream; nothing of this mail is left there."""
+        carrier, self.carrier, self._mail_reply = self.carrier, None, None
+        if carrier is None:
+            return
+        carrier.leave()
+        self.connection, self._dirty = None, False
+        if carrier.connection.streaming:
+            carrier.connection.abort()
+        elif not carrier.connection.private:
+            carrier.connection.quit()
+        self.client.throttle(on=False)
+
+    async def _say_mail(self, kept: Connection | None) -> tuple[Reply, bool]:
+        """MAIL over a kept connection, or a new one; the reply, and whether a kept one was lost without a word."""
+        login = self.session.login
+        if login.done:
+            if kept is not None:
+                self.service.pool.give_back(kept)
+            if login.connection is None or login.connection.dead:
+                return reply_for(Fault.LOGIN_LOST, Phase.MAIL, self.service.pool.server.name), False
+            found: Connection | Reply = login.connection
+        else:
+            found = kept or await self.service.pool.open()
+        if isinstance(found, Reply):
+            return found, False
+        self.carrier = Carrier(found, lambda full: self.upstream_full(full=full))
+        self.connection = found
+        reply = await self.ask(b"MAIL FROM:" + self.sender.wire, Phase.MAIL)
+        if reply.ok:
+            self._mail_reply, self._dirty = reply, True
+            found.messages += 1
+        else:
+            self.give_up_session()
+        return reply, kept is not None and not found.heard
+
+    # -- the client's side
+
+    def _work(self, step: Step, then: Callable[[Reply], None]) -> None:
+        self._working = True
+        self.client.hold()
+        self.service.spawn(self._done(step, then), self.client.fail)
+
+    async def _done(self, step: Step, then: Callable[[Reply], None]) -> None:
+        reply = await step
+        self._working = False
+        if self.left.is_set():
+            if self.body is not None and self.body.complete and reply.ok:
+                self.passed(reply)
+            self._clean_up()
+            return
+        then(reply)
+        self.client.proceed()
+
+    def _mail_answered(self, reply: Reply) -> None:
+        self._over = self._refused = not reply.ok
+        self.answered(reply)
+
+    def _data_answered(self, reply: Reply) -> None:
+        if not reply.ok:
+            self.answered(reply)
+            return
+        self.body = CopiedBody(self, self.copy)
+        self.session.answer(reply)
+        self.client.take_octets(self.body.feed)
+
+    def judged(self, reply: Reply) -> None:
+        """The verdict on the message, of whoever: the client hears it."""
+        super().judged(reply)
+        self.copy.close()
+
+    def _release(self) -> None:
+        carrier, self.carrier = self.carrier, None
+        if carrier is not None:
+            carrier.leave()
+        super()._release()
+        self.copy.close()
+
+    def drop(self) -> None:
+        """Cut the connection: no octet of this mail that is still unsent may arrive any more."""
+        carrier, self.carrier, self._mail_reply = self.carrier, None, None
+        if carrier is not None:
+            carrier.leave()
+        super().drop()
+
+    def _clean_up(self) -> None:
+        """The client has left: what is half sent is cut off, the rest given back."""
+        if self.body is not None:
+            self.body = None
+            self.drop()
+        self._release()
+
+
+async def _said(reply: Reply) -> Reply:
+    return reply
+
+
+def _lost(transaction: Transaction) -> Reply:
+    return reply_for(Fault.DISCONNECTED, Phase.MESSAGE, transaction.service.pool.server.name)
