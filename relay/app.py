@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from relay.config import Settings
     from relay.explain.book import Book
+    from relay.later import Later
     from relay.record.log import Log
 
 
@@ -34,7 +35,7 @@ class Workplace:
     """What a process is given to work with; its first process makes what several share.
 
     `sockets` are those it accepts from, for each listener; `office` tells whether it also carries what must exist
-    once: the metrics page.
+    once: the metrics page, the worker of the spool.
     """
 
     sockets: Sockets
@@ -65,12 +66,21 @@ class Relay:
         ways = self._ways(settings, book, deadlines)
         self.service = Service(ways, self._journal(settings), deadlines, place.places)
         self._servers: list[asyncio.Server] = []
+        self._later: Later | None = None
 
     async def listen(self) -> tuple[str, ...]:
-        """Accept from every socket; returns the addresses."""
+        """Accept from every socket; returns the addresses.
+
+        Raises:
+            OSError: the spool's database cannot be opened.
+        """
         loop = asyncio.get_running_loop()
+        if self.settings.retrying:
+            self._later = await _later(self.settings, self.service, self._place)
         for settings, sockets in zip(self.settings.listen, self._place.sockets, strict=True):
             listener = listener_of(settings)
+            if self._later is not None:
+                listener = self._later.door(listener, self.settings.retry_mode(settings))
 
             def client(listener: Listener = listener) -> ClientConnection:
                 return ClientConnection(self.service, listener, loop)
@@ -88,6 +98,8 @@ class Relay:
         self.settings = settings
         service.pool.warm_up()
         old.close()
+        if self._later is not None:
+            self._later.renew(settings, service)
 
     async def stop(self) -> None:
         """Stop accepting, let the mail in flight finish within `timeouts.drain`, take leave of everybody."""
@@ -101,6 +113,8 @@ class Relay:
             await asyncio.sleep(0.02)
         for client in tuple(self.service.clients):
             client.cut()
+        if self._later is not None:
+            await self._later.close()
         self.service.pool.close()
         await self.service.pool.wait_closed()
 
@@ -162,6 +176,12 @@ async def serve(settings: Settings, book: Book, place: Workplace, errand: Errand
         place.log.info("relay_stopping")
         await relay.stop()
         place.log.info("relay_stopped")
+
+
+async def _later(settings: Settings, service: Service, place: Workplace) -> Later:
+    from relay.later import open_later  # noqa: PLC0415 -- its libraries cost time and memory, and it is off by default
+
+    return await open_later(settings, service, place.log, working=place.office)
 
 
 def _site(settings: Settings, relay: Relay, place: Workplace) -> AbstractAsyncContextManager[None]:

@@ -98,7 +98,7 @@ class _Run:
         from relay.supervisor import Orders, Supervisor
 
         log = self._log(direct=True)
-        office = self._desk is not None or self._settings.web.listen is not None
+        office = self._desk is not None or self._settings.web.listen is not None or self._settings.spooling
         supervisor = Supervisor(self._settings, Orders(self._member, self._reload(log), log, office))
         supervisor.run(partial(_announce, self._settings, log))
 

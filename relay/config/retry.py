@@ -59,6 +59,7 @@ class Spool(Section):
     max_age: Seconds = 5 * _DAY
     delay_notice: Annotated[float | None, Reads(_seconds_or_never)] = 14400.0
     concurrency: Annotated[int, whole(1)] = 4
+    lease: Seconds = 60.0
     messages: Annotated[int, whole(1)] = 100_000
     size: Annotated[int, Reads(octets)] = 10 * 2**30
     free_disk: Annotated[int, Reads(octets)] = 500 * 10**6

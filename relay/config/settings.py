@@ -163,6 +163,11 @@ class Settings(Section):
         return listener.retry or self.retry.mode
 
     @property
+    def retrying(self) -> bool:
+        """Whether any mail is tried again at all."""
+        return any(self.retry_mode(listener) is not RetryMode.OFF for listener in self.listen)
+
+    @property
     def spooling(self) -> bool:
         """Whether any mail may be kept for later."""
         return any(self.retry_mode(listener) is RetryMode.SPOOL for listener in self.listen)

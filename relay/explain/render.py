@@ -60,6 +60,11 @@ def render_lines(
     )
 
 
+def told_lines(explanation: Explanation, *, utf8: bool = False) -> tuple[str, ...]:
+    """The same words for a letter: the lines of a full reply, without codes."""
+    return _Told(explanation, utf8=utf8, ref="").full(0)
+
+
 class _Told:
     """One explanation being put into lines."""
 

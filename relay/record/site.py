@@ -32,10 +32,12 @@ _HELP = {
     "octets": "Octets of the messages that the upstream has taken.",
     "connections": "Clients that have connected.",
     "clients": "Clients that are connected now.",
+    "kept": "Messages that were accepted for the spool, as a whole or in part.",
+    "spool": "What became of letters of the spool, try by try.",
     "failures": "Refusals that were explained, by reason, phase of the dialogue, and class of the code.",
     "faults": "Failures no upstream put into words: trouble on the way to it, and the relay's own limits.",
 }
-_LABELS = {"failures": ("reason", "phase", "class"), "faults": ("fault",)}
+_LABELS = {"failures": ("reason", "phase", "class"), "faults": ("fault",), "spool": ("outcome",)}
 _GAUGES = ("clients",)
 
 

@@ -132,9 +132,7 @@ class DeferringTransaction(PatientTransaction):
     async def _add(self, letter: Letter, state: State) -> Reply | None:
         if self.copy.broken:
             return reply_for(Fault.SPOOL_FULL, Phase.MESSAGE)
-        return await self._intake.add(
-            letter, Body(self.copy.size, self.copy.pieces()), self.session.login, state=state
-        )
+        return await self._intake.add(letter, Body(self.copy.size, self.copy.pieces()), self.session.login, state=state)
 
     def _letter(self) -> Letter:
         return Letter(new_id(), Kind.MAIL, self.sender, self.copy.size, tuple(self._deferred))

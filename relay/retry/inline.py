@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ from relay.retry.patient import PatientTransaction
 from relay.retry.schedule import hint, may_succeed_soon, pause
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from relay.proxy.session import Session
     from relay.smtp import Reply
     from relay.smtp.command import Path

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from relay.retry.letter import State
 from relay.retry.schedule import Plan, next_pause
 from relay.smtp import Fault, Phase, Reply, reply_for
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from relay.proxy.login import Login
     from relay.record.log import Log
-    from relay.retry.letter import Letter
+    from relay.retry.letter import Letter, State
     from relay.retry.spool import Body, Spool
     from relay.retry.vault import Vault
 
@@ -40,7 +39,7 @@ class Limits:
 class Intake:
     """Takes letters in within the limits. `vault` None: mail under a client's own login is not kept."""
 
-    def __init__(self, spool: Spool, plan: Plan, limits: Limits, vault: Vault | None, log: Log) -> None:  # noqa: PLR0913
+    def __init__(self, spool: Spool, limits: Limits, plan: Plan, vault: Vault | None, log: Log) -> None:
         self._spool = spool
         self._plan = plan
         self._limits = limits

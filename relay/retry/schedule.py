@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _JITTER = 0.25  # of a pause, up or down: what failed together must not come back together
 _LONGEST_DOUBLING = 30  # powers of two beyond it say nothing
 
-# "try again in 300 seconds", "greylisted for 5 minutes", "4.7.1 greylisted for 60 s", "retry after 60s", "wait 00:05:00"
+# "try again in 300 seconds", "greylisted for 5 minutes", "retry after 60s", "wait 00:05:00"
 _HINT = re.compile(
     r"(?:\b(?:in|for|after|within|wait)\b|=)\s*(?:at\s+least\s+|about\s+|approximately\s+|another\s+)?"
     r"(?:(?P<hours>\d{1,3}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d)\b"

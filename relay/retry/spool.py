@@ -71,12 +71,13 @@ class Body(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """What became of a letter: who need not be tried again, what was said of the others, and what comes next.
+    """What became of a letter: who has it, who will not get it, what was said of the others, and what comes next.
 
     `own` are letters of ours that it gives rise to, a bounce or a notice, each with its octets.
     """
 
-    finished: tuple[int, ...]
+    delivered: tuple[int, ...]
+    given_up: tuple[int, ...]
     remaining: tuple[Recipient, ...]
     wait: float = 0.0
     stuck: bool = False
@@ -160,7 +161,7 @@ class Spool:
     async def settle(self, letter: Letter, result: Settlement) -> None:
         """Write down what became of a letter, and what follows from it, in one transaction.
 
-        Where the lease was lost meanwhile nothing is written: the letter is another relay's now.
+        Where the lease was lost meanwhile, only deliveries are: the letter is another relay's now.
         """
         if not result.remaining and not result.own:
             await self.drop(letter.id)  # delivered is delivered, whoever holds the lease
@@ -171,6 +172,7 @@ class Spool:
         told = any(own.kind is Kind.NOTICE for own, _ in result.own)
         then = State.STUCK if result.stuck else State.QUEUED
         row = {"tried": letter.id, "me": self._me, "then": then.value, "told": told, "wait": result.wait}
+        await _remove(connection, letter.id, result.delivered)  # whoever holds the lease: it is delivered
         if (await connection.execute(_TRIED, row)).first() is None:
             return
         for own, octets in result.own:
@@ -181,8 +183,7 @@ class Spool:
             for statement in (_DROP_CHUNKS, _DROP_RECIPIENTS, _DROP_LETTER):
                 await connection.execute(statement, [{"gone": letter.id}])
             return
-        if result.finished:
-            await connection.execute(_REACHED, [{"tried": letter.id, "whom": number} for number in result.finished])
+        await _remove(connection, letter.id, result.given_up)
         said = [{"tried": letter.id, "whom": each.number} | said_row(each.said) for each in result.remaining]
         await connection.execute(_SAID, said)
 
@@ -214,6 +215,11 @@ class Spool:
         async with self._store.read.begin() as connection:
             found = (await connection.execute(wanted)).scalar_one_or_none()
         return None if found is None else bytes(found)
+
+
+async def _remove(connection: AsyncConnection, letter_id: str, numbers: tuple[int, ...]) -> None:
+    if numbers:
+        await connection.execute(_REACHED, [{"tried": letter_id, "whom": number} for number in numbers])
 
 
 async def _read(connection: AsyncConnection, owners: Mapping[str, str | None]) -> tuple[Letter, ...]:

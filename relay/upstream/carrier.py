@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from relay.smtp import Fault, Phase, Reply, reply_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relay.upstream.connection import Connection, Expected
 
 _UNCLEAR = (Fault.DISCONNECTED, Fault.TIMEOUT, Fault.BUG)
@@ -76,7 +77,9 @@ class Carrier:
         """The connection is gone; where the final dot was sent, nobody knows what became of the message."""
         name = self.connection.server.name
         unclear = self._sent and fault in _UNCLEAR and bool(pending) and pending[-1].phase is Phase.MESSAGE
-        self.lost = reply_for(Fault.OUTCOME_UNKNOWN if unclear else fault, Phase.MESSAGE, name, "" if unclear else detail)
+        self.lost = reply_for(
+            Fault.OUTCOME_UNKNOWN if unclear else fault, Phase.MESSAGE, name, "" if unclear else detail
+        )
         for expected in pending:
             expected.answer(self.lost._replace(phase=expected.phase))
         self._unblock()

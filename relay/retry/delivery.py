@@ -1,0 +1,52 @@
+"""One letter over one connection: what is said of each of its recipients. A 2xx is a delivery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relay.smtp import Fault, Phase, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from relay.retry.letter import Letter, Recipient
+    from relay.upstream.carrier import Carrier
+
+Said = dict[int, Reply]  # the number of a recipient -> the last reply about it
+
+
+async def deliver(carrier: Carrier, letter: Letter, pieces: AsyncIterator[bytes]) -> Said:
+    """Send it; every recipient of the letter is in the answer."""
+    mail = await carrier.say(b"MAIL FROM:" + letter.sender.wire, Phase.MAIL)
+    if not mail.ok:
+        return _all(letter.recipients, mail)
+    carrier.connection.messages += 1
+    said = await _name(carrier, letter)
+    accepted = tuple(each for each in letter.recipients if said[each.number].ok)
+    return said | _all(accepted, await _send(carrier, pieces)) if accepted else said
+
+
+async def _name(carrier: Carrier, letter: Letter) -> Said:
+    """RCPT for each, all at once where the upstream takes them so (RFC 2920)."""
+    lines = [(each.number, b"RCPT TO:" + each.path.wire) for each in letter.recipients]
+    if b"PIPELINING" not in carrier.connection.capabilities:
+        return {number: await carrier.say(line, Phase.RCPT) for number, line in lines}
+    asked = [(number, carrier.say(line, Phase.RCPT)) for number, line in lines]
+    return {number: await reply for number, reply in asked}
+
+
+async def _send(carrier: Carrier, pieces: AsyncIterator[bytes]) -> Reply:
+    agreed = await carrier.say(b"DATA", Phase.DATA)
+    if not agreed.ok:
+        return agreed
+    last = b""
+    async for piece in pieces:
+        await carrier.pour(last)
+        last = piece
+    if not last.endswith(b".\r\n"):  # the letter's end is missing: it must not be sent as if it were whole
+        carrier.connection.abort(Fault.BUG, "the letter in the spool is not complete")
+    return await carrier.finish(last)
+
+
+def _all(recipients: tuple[Recipient, ...], reply: Reply) -> Said:
+    return {each.number: reply for each in recipients}

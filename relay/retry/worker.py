@@ -1,0 +1,263 @@
+"""Takes letters that are due out of the spool, delivers them, writes down what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from relay.retry.conclusion import Conclusion, conclude
+from relay.retry.delivery import Said, deliver
+from relay.retry.letter import Kind, Letter, Recipient
+from relay.retry.schedule import Breaker, Plan, is_over
+from relay.retry.spool import Settlement, Spool
+from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.upstream.carrier import Carrier
+from relay.upstream.dial import dial
+from relay.upstream.server import Login
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from relay.deadlines import Deadlines
+    from relay.record.journal import Journal
+    from relay.retry.vault import Vault
+    from relay.retry.writer import Writer
+    from relay.upstream.connection import Connection
+    from relay.upstream.pool import Pool
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 1.0  # between two looks into the spool
+_TROUBLE_SECONDS = 5.0  # after the database has failed
+_SWEEP_SECONDS = 600.0
+_AHEAD = 4  # letters taken out for each connection, so that the next is at hand
+_OVERDUE_AT_ONCE = 20
+_MOST_STALE = 3  # kept connections may turn out to be dead
+_STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the worker works with; a reload replaces it."""
+
+    pool: Pool
+    deadlines: Deadlines
+    plan: Plan
+    writer: Writer
+    journal: Journal
+    vault: Vault | None
+    concurrency: int
+
+
+class Worker:
+    """One for each spool and process; any number may share a database."""
+
+    def __init__(self, spool: Spool, tools: Tools, lease: float) -> None:
+        self.tools = tools
+        self._spool = spool
+        self._lease = lease
+        self._breaker = Breaker()
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by the letter they deliver
+        self._places = asyncio.Semaphore(tools.concurrency)
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+        keeper = asyncio.create_task(self._every(self._lease / 3, self._keep_claims), name="spool leases")
+        sweeper = asyncio.create_task(self._every(_SWEEP_SECONDS, self._sweep), name="spool sweep")
+        try:
+            while not self._stopping:
+                seconds = await self._guarded(self._take) or _LOOK_SECONDS
+                await self._slept(seconds)
+        finally:
+            keeper.cancel()
+            sweeper.cancel()
+
+    async def stop(self) -> None:
+        """Let the letters under way arrive, give back the others."""
+        self._stopping = True
+        self._wake.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=_STOP_SECONDS)
+        left = dict(self._tasks)
+        for task in left.values():
+            task.cancel()
+        await asyncio.gather(*left.values(), return_exceptions=True)
+        if left:
+            await self._guarded(lambda: self._spool.give_back(left))
+
+    # -- taking letters out
+
+    async def _take(self) -> None:
+        now, limit = asyncio.get_running_loop().time(), self.tools.concurrency
+        if len(self._tasks) >= limit:
+            return
+        room = self._breaker.room(now, _AHEAD * limit - len(self._tasks))
+        if self._breaker.failures and self._tasks:
+            return
+        letters = await self._spool.claim(room) if room else await self._spool.claim(1, urgent=True)
+        if letters and not room:
+            self._breaker = self._breaker._replace(closed_at=now)  # an operator wants it tried
+        for letter in letters:
+            self._start(letter)
+        if not letters and not room:
+            for letter in await self._spool.claim(_OVERDUE_AT_ONCE, older_than=self.tools.plan.max_age):
+                await self._settle(letter, {each.number: each.said for each in letter.recipients})
+
+    def _start(self, letter: Letter) -> None:
+        if letter.taken_over:
+            self.tools.journal.spooled("spool_taken_over", letter.id, _addresses(letter.recipients), None)
+        task = asyncio.create_task(self._deliver(letter), name=f"letter {letter.id}")
+        self._tasks[letter.id] = task
+        task.add_done_callback(lambda _: self._finished(letter.id))
+
+    def _finished(self, letter_id: str) -> None:
+        self._tasks.pop(letter_id, None)
+        self._wake.set()
+
+    # -- delivering
+
+    async def _deliver(self, letter: Letter) -> None:
+        try:
+            async with self._places:
+                if self._stopping or not self._breaker.room(asyncio.get_running_loop().time(), 1):
+                    await self._spool.give_back([letter.id])
+                else:
+                    await self._try(letter)
+        except (SQLAlchemyError, OSError) as error:  # the lease ends by itself, and the letter is tried again
+            self._tell_trouble(error)
+        except Exception:  # noqa: BLE001 -- one letter's trouble must not end the worker
+            _log.exception("a bug while a letter of the spool was delivered")
+
+    async def _try(self, letter: Letter) -> None:
+        said = {each.number: each.said for each in letter.recipients}
+        for _ in range(_MOST_STALE):
+            found = await self._connection(letter)
+            if isinstance(found, Reply):
+                await self._not_reached(letter, found)
+                return
+            self._breaker = Breaker()
+            said = await self._carried(Carrier(found), letter)
+            if found.heard or not any(reply.fault is Fault.DISCONNECTED for reply in said.values()):
+                break
+        await self._settle(letter, said)
+
+    async def _carried(self, carrier: Carrier, letter: Letter) -> Said:
+        connection = carrier.connection
+        try:
+            said = await deliver(carrier, letter, self._spool.octets(letter.id))
+        except BaseException:
+            connection.abort()  # in the middle of a message: its end must never come
+            raise
+        carrier.leave()
+        if connection.private or connection.dead or any(not reply.ok for reply in said.values()):
+            connection.quit()  # what is left there of a mail that was refused is no business of the next one
+        else:
+            self.tools.pool.give_back(connection)
+        return said
+
+    async def _connection(self, letter: Letter) -> Connection | Reply:
+        pool = self.tools.pool
+        if letter.login is None:
+            return pool.take() or await pool.open()
+        credentials = self.tools.vault.unlock(letter.login) if self.tools.vault is not None else None
+        if credentials is None:
+            why = "the key that the login was encrypted with is not that of retry.spool.key"
+            return reply_for(Fault.SPOOL_LOGIN, Phase.CONNECT, detail=why)
+        mechanism, user, password = credentials
+        found = await dial(replace(pool.server, login=Login(user, password, mechanism)), self.tools.deadlines)
+        if not isinstance(found, Reply):
+            found.private = True
+        return found
+
+    async def _not_reached(self, letter: Letter, reply: Reply) -> None:
+        """No connection: nobody's fault among the letters, unless it is the login of this one that was refused."""
+        if letter.login is not None and (reply.phase is Phase.AUTH or reply.fault is Fault.SPOOL_LOGIN):
+            await self._settle(letter, {each.number: reply for each in letter.recipients})
+            return
+        now = asyncio.get_running_loop().time()
+        if self._breaker.room(now, 1):  # of several that find out together, one counts
+            self._breaker = self._breaker.failed(now, self.tools.plan, random.random())  # noqa: S311 -- no secret
+            self.tools.journal.spooled("spool_unreachable", letter.id, (), reply)
+        if is_over(self.tools.plan, letter.age):
+            await self._settle(letter, {each.number: reply for each in letter.recipients})
+        else:
+            await self._spool.give_back([letter.id])
+
+    # -- writing down
+
+    async def _settle(self, letter: Letter, said: Said) -> None:
+        tools = self.tools
+        end = conclude(letter, said, tools.plan, random.random())  # noqa: S311 -- no secret
+        own = []
+        if end.bounce_to:
+            own.append(await tools.writer.write(Kind.BOUNCE, letter, end.bounce_to, self._spool))
+        if end.notice_to:
+            own.append(await tools.writer.write(Kind.NOTICE, letter, end.notice_to, self._spool))
+        remaining = {each.number for each in end.remaining}
+        result = Settlement(
+            delivered=tuple(each.number for each in end.delivered),
+            given_up=tuple(each.number for each in end.failed if each.number not in remaining),
+            remaining=end.remaining,
+            wait=end.wait,
+            stuck=end.stuck,
+            own=tuple(own),
+        )
+        await self._spool.settle(letter, result)
+        self._tell(letter, end)
+        if own:
+            self._wake.set()
+
+    def _tell(self, letter: Letter, end: Conclusion) -> None:
+        events = [("spool_delivered", end.delivered), ("spool_failed", end.failed), ("spool_later", end.later)]
+        if end.unknown:
+            events.append(("spool_outcome_unknown", end.later))
+        if end.stuck:
+            events.append(("spool_stuck", end.failed))
+        for event, recipients in events:
+            if recipients:
+                self.tools.journal.spooled(event, letter.id, _addresses(recipients), recipients[0].said)
+
+    # -- beside it
+
+    async def _keep_claims(self) -> None:
+        if self._tasks:
+            await self._spool.keep_claim(self._tasks)
+
+    async def _sweep(self) -> None:
+        await self._spool.sweep()
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self._guarded(work)
+            await asyncio.sleep(seconds)
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> float | None:
+        """Do it; where the database fails, say so, and how long to wait."""
+        try:
+            await work()
+        except (SQLAlchemyError, OSError) as error:
+            self._tell_trouble(error)
+            return _TROUBLE_SECONDS
+        return None
+
+    def _tell_trouble(self, error: Exception) -> None:
+        cause = getattr(error, "orig", None) or error  # SQLAlchemy's own words quote the letter
+        _log.error("the spool's database failed: %s", cause)
+
+    async def _slept(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+
+def _addresses(recipients: tuple[Recipient, ...]) -> tuple[str, ...]:
+    return tuple(each.path.address for each in recipients)
