@@ -9,6 +9,7 @@ from relay.cli.check import check
 from relay.cli.explain import explain
 from relay.cli.health import health
 from relay.cli.practice import practice
+from relay.cli.queue import queue
 from relay.cli.run import run
 from relay.cli.trial import trial
 from relay.cli.unexplained import unexplained
@@ -29,6 +30,7 @@ app.command()(unexplained)
 app.command()(practice)
 app.command("try")(trial)
 app.command()(health)
+app.add_typer(queue, name="queue")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Boolean, Float, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Boolean, Float, String, bindparam, case, delete, func, insert, or_, select, update
 
 from relay.retry.letter import Kind, Letter, Recipient, State
 from relay.retry.rows import letter_of, letter_row, recipient_rows, said_row
@@ -48,7 +48,7 @@ _TRIED = (
     .values(
         owner=None,
         lease=None,
-        state=bindparam("then"),
+        state=case((letters.c.state == State.HELD.value, State.HELD.value), else_=bindparam("then", type_=String)),
         attempts=letters.c.attempts + 1,
         notified=or_(letters.c.notified, bindparam("told", type_=Boolean)),
         due=epoch() + bindparam("wait", type_=Float),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from retry_postgresql import postgresql
+from retry_postgresql import new_database, postgresql
 from retry_relay import QUICK, Relay
 from retry_upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -42,8 +41,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def fresh_postgresql(postgresql_url: str) -> Callable[[], str]:
     """Makes an empty database and gives its URL."""
-    from retry_postgresql import new_database
-
     return lambda: new_database(postgresql_url)
 
 

@@ -1,8 +1,7 @@
-"""A PostgreSQL of the tests' own: the system's programs, an unprivileged user, a folder and a Unix socket that vanish."""
+"""A PostgreSQL of the tests' own: the system's programs, an unprivileged user, a folder that vanishes."""
 
 from __future__ import annotations
 
-import glob
 import itertools
 import os
 import pwd
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from retry_relay import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +55,6 @@ def new_database(url: str) -> str:
 
 
 def _await_server(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    from retry_relay import wait_for
-
     ready = _as_user(_program("pg_isready"), "-h", str(folder), "-U", "relay")
 
     def answers() -> bool:
@@ -81,7 +79,9 @@ def _as_user(*command: str) -> list[str]:
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name) or next(iter(sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)), None)
+    found = shutil.which(name) or next(
+        map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)), ""
+    )
     return found or _unavailable(f"{name} of PostgreSQL is not installed (.ci/install-system-packages does it)")
 
 

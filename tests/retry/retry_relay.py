@@ -11,13 +11,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -95,12 +95,12 @@ class Relay:
     def queue(self, *arguments: str) -> Any:
         """What `relay queue ... --json` prints."""
         chosen = [part for name, value in self.settings.items() for part in ("--set", f"{name}={value}")]
-        command = [sys.executable, "-m", "relay", "queue", *arguments, "--json", "--upstream", self.upstream, *chosen]
+        command = [sys.executable, "-m", "relay", "queue", *arguments, "--json", *chosen]
         done = subprocess.run(
             command, cwd=self.directory, env=_environment(), capture_output=True, text=True, check=False, timeout=60
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def _serves(self) -> bool:
         assert self.process is not None

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Self
 
 _EHLO = b"250-upstream.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 SIZE 200000000\r\n"
 _LATER = re.compile(rb"<later(\d+)")
@@ -41,7 +42,7 @@ class Upstream:
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
-    def __enter__(self) -> Upstream:
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.up()
@@ -81,7 +82,7 @@ class Upstream:
             writer.transport.abort()
 
     async def _drain(self) -> None:
-        while self._writers:
+        while self._writers:  # noqa: ASYNC110 -- nobody else waits for it
             await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

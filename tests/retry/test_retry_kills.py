@@ -13,10 +13,10 @@ import smtplib
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Self
 
 import pytest
-
 from retry_relay import Relay, wait_for
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Senders:
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._send, args=(number,), daemon=True) for number in range(count)]
 
-    def __enter__(self) -> Senders:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -64,7 +64,9 @@ class Senders:
             live, kept = f"{kind}-{sender}-{number}@b.test", f"later1-{sender}-{number}-x@b.test"
             try:
                 with chance.choice(self._relays).client(10) as client:
-                    client.sendmail("anna@a.test", [live, kept], f"Subject: x\r\n\r\n{'x' * chance.randrange(9000)}\r\n")
+                    client.sendmail(
+                        "anna@a.test", [live, kept], f"Subject: x\r\n\r\n{'x' * chance.randrange(9000)}\r\n"
+                    )
                 with self._lock:
                     self.accepted += [f"<{live}>".encode(), f"<{kept}>".encode()]
             except (OSError, smtplib.SMTPException):
@@ -92,8 +94,10 @@ def proven(senders: Senders, upstream: Upstream, kills: list[float]) -> str:
             times.setdefault(recipient, []).append(message.when)
     twice = {recipient: when for recipient, when in times.items() if len(when) > 1}
     for recipient, when in twice.items():
-        for first, second in zip(when, when[1:], strict=False):
-            assert any(first - 0.1 <= kill <= second for kill in kills), f"{recipient!r} came twice without a kill between"
+        for first, second in pairwise(when):
+            assert any(first - 0.1 <= kill <= second for kill in kills), (
+                f"{recipient!r} came twice without a kill between"
+            )
     return (
         f"{len(kills)} kills, {senders.tried} mails tried, {len(promised)} recipients promised, 0 lost, "
         f"{len(twice)} twice (each with a kill between the two)"

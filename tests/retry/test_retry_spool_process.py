@@ -6,7 +6,6 @@ import smtplib
 from typing import TYPE_CHECKING
 
 import pytest
-
 from retry_relay import wait_for
 
 if TYPE_CHECKING:
@@ -36,7 +35,9 @@ def test_a_mail_may_be_half_live_and_half_kept_and_nobody_gets_it_twice(
 ):
     relay = relays(retry__mode="spool", database__url=database)
     with relay.client() as client:
-        refused = client.sendmail("anna@a.test", ["now@b.test", "later2@b.test", "never@b.test"], "Subject: x\r\n\r\nx\r\n")
+        refused = client.sendmail(
+            "anna@a.test", ["now@b.test", "later2@b.test", "never@b.test"], "Subject: x\r\n\r\nx\r\n"
+        )
     assert list(refused) == ["never@b.test"]
     assert upstream.reached() == [b"<now@b.test>"]
     wait_for(lambda: len(upstream.received) >= 2, "the second half")
@@ -78,9 +79,7 @@ def _full(relay: Relay) -> bool:
     return code == 452 and words.startswith(b"4.3.1")
 
 
-def test_a_letter_whose_outcome_is_unknown_is_told_of_and_tried_again(
-    upstream: Upstream, relays: Callable[..., Relay]
-):
+def test_a_letter_whose_outcome_is_unknown_is_told_of_and_tried_again(upstream: Upstream, relays: Callable[..., Relay]):
     upstream.busy = True
     relay = relays(retry__mode="spool")
     relay.send("one@b.test")
