@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import quopri
 import re
-from email.header import Header
+from contextlib import suppress
+from email.errors import HeaderParseError
+from email.header import Header, decode_header, make_header
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -218,4 +220,6 @@ def _character(number: int) -> bytes:
 
 def _decoded_subject(raw: bytes) -> str:
     words = b" ".join(raw.split()).decode("utf-8", "replace")
+    with suppress(LookupError, ValueError, HeaderParseError):  # else it is shown as it stands
+        words = str(make_header(decode_header(words)))
     return "".join(letter if letter.isprintable() else "?" for letter in words)[:120]

@@ -67,7 +67,7 @@ class Together:
 
     async def _transaction(self, jobs: list[Job]) -> None:
         async with self._engine.begin() as connection:
-            for statement, rows in _merged(jobs):
+            for statement, rows in _merged(jobs):  # none with no rows: it would be executed without any
                 await connection.execute(statement, rows)
             for job in jobs:
                 if job.work is not None:
@@ -79,4 +79,4 @@ def _merged(jobs: Iterable[Job]) -> list[tuple[Executable, list[Mapping[str, Any
     for job in jobs:
         for statement, rows in job.rows:
             merged.setdefault(id(statement), (statement, []))[1].extend(rows)
-    return list(merged.values())
+    return [(statement, rows) for statement, rows in merged.values() if rows]
