@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from relay.smtp import Fault, Phase, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from relay.retry.letter import Letter, Recipient
     from relay.upstream.carrier import Carrier
@@ -15,15 +15,20 @@ if TYPE_CHECKING:
 Said = dict[int, Reply]  # the number of a recipient -> the last reply about it
 
 
-async def deliver(carrier: Carrier, letter: Letter, pieces: AsyncIterator[bytes]) -> Said:
-    """Send it; every recipient of the letter is in the answer."""
+async def deliver(
+    carrier: Carrier, letter: Letter, pieces: AsyncIterator[bytes], before_dot: Callable[[], None]
+) -> Said:
+    """Send it; every recipient of the letter is in the answer. `before_dot` raises where it must not be sent after all.
+
+    What is raised, by it or by `pieces`, leaves the connection in the middle of the message.
+    """
     mail = await carrier.say(b"MAIL FROM:" + letter.sender.wire, Phase.MAIL)
     if not mail.ok:
         return _all(letter.recipients, mail)
     carrier.connection.messages += 1
     said = await _name(carrier, letter)
     accepted = tuple(each for each in letter.recipients if said[each.number].ok)
-    return said | _all(accepted, await _send(carrier, pieces)) if accepted else said
+    return said | _all(accepted, await _send(carrier, pieces, before_dot)) if accepted else said
 
 
 async def _name(carrier: Carrier, letter: Letter) -> Said:
@@ -35,7 +40,7 @@ async def _name(carrier: Carrier, letter: Letter) -> Said:
     return {number: await reply for number, reply in asked}
 
 
-async def _send(carrier: Carrier, pieces: AsyncIterator[bytes]) -> Reply:
+async def _send(carrier: Carrier, pieces: AsyncIterator[bytes], before_dot: Callable[[], None]) -> Reply:
     agreed = await carrier.say(b"DATA", Phase.DATA)
     if not agreed.ok:
         return agreed
@@ -43,6 +48,7 @@ async def _send(carrier: Carrier, pieces: AsyncIterator[bytes]) -> Reply:
     async for piece in pieces:
         await carrier.pour(last)
         last = piece
+    before_dot()
     if not last.endswith(b".\r\n"):  # the letter's end is missing: it must not be sent as if it were whole
         carrier.connection.abort(Fault.BUG, "the letter in the spool is not complete")
     return await carrier.finish(last)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,10 @@ _MOST_STALE = 3  # kept connections may turn out to be dead
 _STOP_SECONDS = 20.0
 
 
+class LeaseLostError(OSError):
+    """A letter may be another relay's by now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What the worker works with; a reload replaces it."""
@@ -66,6 +71,7 @@ class Worker:
         self._places = asyncio.Semaphore(tools.concurrency)
         self._wake = asyncio.Event()
         self._stopping = False
+        self._kept_at = time.monotonic()
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -105,7 +111,8 @@ class Worker:
         if letters and not room:
             self._breaker = self._breaker._replace(closed_at=now)  # an operator wants it tried
         for letter in letters:
-            self._start(letter)
+            if letter.id not in self._tasks:  # our own lease ended while we are still at it: it is ours again
+                self._start(letter)
         if not letters and not room:
             for letter in await self._spool.claim(_OVERDUE_AT_ONCE, older_than=self.tools.plan.max_age):
                 await self._settle(letter, {each.number: each.said for each in letter.recipients})
@@ -151,7 +158,7 @@ class Worker:
     async def _carried(self, carrier: Carrier, letter: Letter) -> Said:
         connection = carrier.connection
         try:
-            said = await deliver(carrier, letter, self._spool.octets(letter.id))
+            said = await deliver(carrier, letter, self._spool.octets(letter.id), self._check_lease)
         except BaseException:
             connection.abort()  # in the middle of a message: its end must never come
             raise
@@ -227,8 +234,15 @@ class Worker:
     # -- beside it
 
     async def _keep_claims(self) -> None:
+        now = time.monotonic()
         if self._tasks:
             await self._spool.keep_claim(self._tasks)
+        self._kept_at = now
+
+    def _check_lease(self) -> None:
+        """Raise where another relay may have taken our letters over: the database or this process stood still."""
+        if time.monotonic() - self._kept_at > self._lease:
+            raise LeaseLostError("the lease of a letter ended before its final dot")
 
     async def _sweep(self) -> None:
         await self._spool.sweep()

@@ -43,7 +43,8 @@ def server() -> Iterator[Postfix]:
         folder.mkdir()
         around = Surroundings(
             auth_socket=stack.enter_context(dovecot(folder)),
-            greylist_port=stack.enter_context(greylisting()),
+            greylist_port=stack.enter_context(greylisting("Greylisted, please try again in 5 minutes")),
+            brief_greylist_port=stack.enter_context(greylisting("Greylisted")),
             certificates=make_certificates(directory),
             office_relay_port=free_ports(1)[0],
         )

@@ -15,6 +15,7 @@ class _Policy(socketserver.StreamRequestHandler):
     """Postfix's policy protocol: lines of name=value, an empty line, then one action (SMTPD_POLICY_README)."""
 
     seen: set[tuple[str, str]]  # one set for each service: `greylisting` makes the subclass
+    words: str
 
     def handle(self) -> None:
         request: dict[str, str] = {}
@@ -31,13 +32,13 @@ class _Policy(socketserver.StreamRequestHandler):
         if attempt in self.seen:
             return "DUNNO"
         self.seen.add(attempt)
-        return "450 4.2.0 Greylisted, please try again in 5 minutes"
+        return f"450 4.2.0 {self.words}"
 
 
 @contextmanager
-def greylisting() -> Iterator[int]:
-    """Serve on a free port of loopback and give that port."""
-    handler = type("Policy", (_Policy,), {"seen": set()})
+def greylisting(words: str) -> Iterator[int]:
+    """Serve on a free port of loopback and give that port; `words` are what is said at the first try."""
+    handler = type("Policy", (_Policy,), {"seen": set(), "words": words})
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True  # Postfix keeps its connection open for reuse
         server.block_on_close = False

@@ -66,6 +66,9 @@ PORTS: Mapping[str, tuple[str, ...]] = {
     "impatient": ("smtpd_timeout = 1s",),
     "small": (f"message_size_limit = {SIZE_LIMIT}",),
     "greylisting": ("smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:{around.greylist_port}",),
+    "greylisting_briefly": (
+        "smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:{around.brief_greylist_port}",
+    ),
     "login": (
         "smtpd_sasl_auth_enable = yes",
         "smtpd_sender_restrictions = reject_sender_login_mismatch",
@@ -125,6 +128,7 @@ class Surroundings:
 
     auth_socket: Path
     greylist_port: int
+    brief_greylist_port: int
     certificates: Certificates
     office_relay_port: int  # where the port named `office` hands everything on to: the test puts a relay there
 
@@ -144,6 +148,18 @@ class Postfix:
     def url(self, port: str, scheme: str = "smtp", login: str = "") -> str:
         """The address of one of its ports, as `relay run --upstream` wants it."""
         return f"{scheme}://{login}127.0.0.1:{self.ports[port]}"
+
+    def stop(self) -> None:
+        """Let nothing listen any more."""
+        run_as_root(program("postfix"), "-c", str(self.directory / "etc"), "stop")
+
+    def start(self) -> None:
+        """Serve again, on the same ports."""
+        run_as_root(program("postfix"), "-c", str(self.directory / "etc"), "start")
+
+    def mailbox(self, user: str) -> list[bytes]:
+        """Every message in this user's mailbox."""
+        return [path.read_bytes() for path in (self.directory / "mail" / user / "new").glob("*")]
 
     def find(self, user: str, token: str) -> bytes | None:
         """The message in this user's mailbox that holds the token, as stored (line ends are LF); None if not there."""

@@ -92,12 +92,12 @@ async def test_no_two_relays_take_out_the_same_letter(spool: Spool, store: Store
 
 
 async def test_a_lease_that_ended_is_taken_over_and_the_late_one_writes_nothing(store: Store):
-    slow, other = Spool(store, "slow", 0.05), Spool(store, "other", 60)
+    slow, other = Spool(store, "slow", 60), Spool(store, "other", 60)
     await added(slow)
     (mine,) = await slow.claim(1)
     assert not mine.taken_over
     assert await other.claim(1) == ()
-    await asyncio.sleep(0.1)
+    await end_leases(store)
     (theirs,) = await other.claim(1)
     assert theirs.taken_over
     await slow.settle(mine, Settlement((), (), mine.recipients, wait=999))
@@ -108,13 +108,17 @@ async def test_a_lease_that_ended_is_taken_over_and_the_late_one_writes_nothing(
 
 
 async def test_a_lease_that_is_prolonged_is_not_taken_over(store: Store):
-    slow, other = Spool(store, "slow", 0.6), Spool(store, "other", 60)
+    slow, other = Spool(store, "slow", 60), Spool(store, "other", 60)
     await added(slow)
     (mine,) = await slow.claim(1)
-    for _ in range(4):
-        await asyncio.sleep(0.2)
-        await slow.keep_claim([mine.id])
-        assert await other.claim(1) == ()
+    await end_leases(store)
+    await slow.keep_claim([mine.id])
+    assert await other.claim(1) == ()
+
+
+async def end_leases(store: Store) -> None:
+    async with store.write.begin() as connection:
+        await connection.execute(update(letters).values(lease=epoch() - 1))
 
 
 async def test_what_is_delivered_is_gone_and_what_is_late_comes_again(spool: Spool):
