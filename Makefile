@@ -8,7 +8,7 @@ HARAKA_VERSION := 3.3.4
 HARAKA := benchmarks/.cache/haraka/$(HARAKA_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run practice test check lint types layers book e2e bench fuzz lock clean
+.PHONY: help run practice test check lint types layers book e2e bench fuzz retry-proof lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -72,6 +72,9 @@ $(VENV)/fuzz: $(VENV)/dev requirements-fuzz.lock
 
 fuzz: $(VENV)/fuzz ## the long fuzz run, half an hour; ARGS='--minutes 120 --only dialogue'
 	@$(BIN)/python tests/fuzz/fuzz_run.py $(ARGS)
+
+retry-proof: $(VENV)/dev ## the full size of the spool's proofs: hundreds of SIGKILLs, ten minutes; prints what it found
+	@RETRY_PROOF=full $(BIN)/python -m pytest -q tests/retry/test_retry_kills.py $(ARGS)
 
 lock: $(VENV)/run ## renew the lock files
 	$(PIP) install --quiet uv
