@@ -95,9 +95,7 @@ def compose(report: Report) -> bytes:
 
 
 def _header(report: Report, boundary: str) -> Iterator[str]:
-    names = ", ".join(_shown(told.recipient.path, report) for told in report.told[:3])
-    more = f" and {len(report.told) - 3} more" if len(report.told) > 3 else ""
-    subject = f"Mail {'delayed' if report.late else 'not delivered'}: {names}{more}"
+    subject = _subject(report)
     yield f"From: Mail relay <MAILER-DAEMON@{report.reporter}>"
     yield f"To: <{_shown(report.letter.sender, report)}>"
     yield f"Subject: {subject if subject.isascii() or report.letter.sender.utf8 else Header(subject, 'utf-8').encode()}"
@@ -116,23 +114,27 @@ def _human_part(report: Report) -> bytes:
     return b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + encoded
 
 
+def _subject(report: Report) -> str:
+    phrases = report.told[0].explanation.phrases
+    names = ", ".join(_shown(told.recipient.path, report) for told in report.told[:3])
+    if len(report.told) > 3:
+        names = phrases.said("letter-more", recipients=names, number=str(len(report.told) - 3))
+    return phrases.said("letter-subject-late" if report.late else "letter-subject-failed", recipients=names)
+
+
 def _words(report: Report) -> Iterator[str]:
-    subject = _SUBJECT.search(report.original)
-    named = f' with the subject "{_decoded_subject(subject[1])}"' if subject and subject[1].strip() else ""
-    arrived = f"{report.arrived:%d %B %Y, %H:%M %Z}"
+    said = report.told[0].explanation.phrases.said
+    found = _SUBJECT.search(report.original)
+    subject = " " + said("letter-subject", subject=_decoded_subject(found[1])) if found and found[1].strip() else ""
+    arrived = f"{report.arrived:%Y-%m-%d %H:%M %Z}"
+    yield said("letter-late" if report.late else "letter-failed", time=arrived, subject=subject)
     if report.until is not None:
-        yield f"Your mail of {arrived}{named} has not reached everybody yet."
-        yield f"The relay goes on trying until {report.until:%d %B %Y, %H:%M %Z}; you need not send it again."
+        yield said("letter-until", time=f"{report.until:%Y-%m-%d %H:%M %Z}")
     else:
-        yield f"Your mail of {arrived}{named} did not reach everybody."
-        yield f"It was tried {_times(report.letter.attempts + 1)}; this relay does not try again."
+        yield said("letter-tries", count=str(report.letter.attempts + 2))  # once live, and now
     for told in report.told:
         yield from ("", f"{_shown(told.recipient.path, report)}", "")
         yield from (f"    {line}" for line in told_lines(told.explanation, utf8=True))
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
 
 
 def _status(report: Report) -> Iterator[str]:

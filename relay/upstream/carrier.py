@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from relay.upstream.connection import Connection, Expected
 
-_UNCLEAR = (Fault.DISCONNECTED, Fault.TIMEOUT, Fault.BUG)
-
 
 class Carrier:
     """Owns a connection for one mail. Whatever happens to it, every question gets a Reply."""
@@ -76,7 +74,7 @@ class Carrier:
     def upstream_lost(self, pending: tuple[Expected, ...], fault: Fault, detail: str) -> None:
         """The connection is gone; where the final dot was sent, nobody knows what became of the message."""
         name = self.connection.server.name
-        unclear = self._sent and fault in _UNCLEAR and bool(pending) and pending[-1].phase is Phase.MESSAGE
+        unclear = self._sent and bool(pending) and pending[-1].phase is Phase.MESSAGE
         self.lost = reply_for(
             Fault.OUTCOME_UNKNOWN if unclear else fault, Phase.MESSAGE, name, "" if unclear else detail
         )
