@@ -31,7 +31,10 @@ class DeferringTransaction(PatientTransaction):
 
     async def mail(self) -> Reply:
         """MAIL: refused for now, it is accepted for the spool."""
-        reply = await super().mail()
+        reply = self._intake.known_down()
+        if reply is None:
+            reply = await super().mail()
+            self._intake.note(reply)
         refusal = await self._put_off(reply)
         return refusal or _SENDER_OK
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relay.retry.spool import Body, Spool
     from relay.retry.vault import Vault
 
+_DOWN_SECONDS = 1.0
 _USAGE_SECONDS = 1.0  # counting all letters for each mail would cost more than the mail
 
 
@@ -45,8 +46,18 @@ class Intake:
         self._limits = limits
         self._vault = vault
         self._log = log
+        self._down: tuple[float, Reply] | None = None
         self._used = (0, 0)
         self._counted = float("-inf")
+
+    def known_down(self) -> Reply | None:
+        """How the upstream was found out of reach a moment ago; None: ask it. Not every mail need find that out."""
+        return self._down[1] if self._down is not None and time.monotonic() < self._down[0] else None
+
+    def note(self, reply: Reply) -> None:
+        """Remember for a moment that the upstream cannot be reached, if this reply says so."""
+        if reply.fault is not None and reply.phase in (Phase.CONNECT, Phase.EHLO, Phase.STARTTLS):
+            self._down = (time.monotonic() + _DOWN_SECONDS, reply)
 
     async def refusal(self, why: Reply, login: Login, size: int) -> Reply | None:
         """Why a mail cannot be kept although it failed for now (`why`); None if it can."""

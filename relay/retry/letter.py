@@ -40,7 +40,7 @@ class Recipient(NamedTuple):
 
 
 class Letter(NamedTuple):
-    """A letter without its octets. `age` and `attempts` are of the moment it was taken out."""
+    """A letter. `age` and `attempts` are of the moment it was taken out; `octets` come with it where they are few."""
 
     id: str
     kind: Kind
@@ -51,6 +51,7 @@ class Letter(NamedTuple):
     age: float = 0.0  # seconds
     attempts: int = 0  # to deliver it from the spool
     notified: bool = False
+    octets: bytes | None = None  # as they go behind DATA
     taken_over: bool = False  # from a relay that did not finish: it may have delivered it
 
 

@@ -42,7 +42,7 @@ def said_row(said: Reply) -> dict[str, Any]:
     return {"phase": phase, "code": said.code, "words": b"\n".join(said.lines), "fault": fault}
 
 
-def letter_of(row: RowMapping, recipients: Iterable[RowMapping], *, taken_over: bool = False) -> Letter:
+def letter_of(row: RowMapping, recipients: Iterable[RowMapping]) -> Letter:
     """A letter that was taken out."""
     return Letter(
         id=row["id"],
@@ -54,7 +54,6 @@ def letter_of(row: RowMapping, recipients: Iterable[RowMapping], *, taken_over: 
         age=row["age"],
         attempts=row["attempts"],
         notified=bool(row["notified"]),
-        taken_over=taken_over,
     )
 
 

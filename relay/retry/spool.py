@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK_OCTETS = 1 << 18
 _SMALL_OCTETS = 4 * CHUNK_OCTETS  # a larger message is written piece by piece, not together with others
+_FEW_OCTETS = 1 << 16  # so small a message comes with its letter: one question to the database for many of them
 _PENDING_SECONDS = 3600.0  # a letter that nobody promised, or dropped, within this time: its relay was killed
 
 _ADD_LETTER = insert(letters).values(
@@ -187,10 +188,13 @@ class Spool:
         said = [{"tried": letter.id, "whom": each.number} | said_row(each.said) for each in result.remaining]
         await connection.execute(_SAID, said)
 
-    async def octets(self, letter_id: str) -> AsyncIterator[bytes]:
+    async def octets(self, letter: Letter) -> AsyncIterator[bytes]:
         """The pieces of a letter, one in memory at a time."""
+        if letter.octets is not None:
+            yield letter.octets
+            return
         number = 0
-        while (piece := await self._piece(letter_id, number)) is not None:
+        while (piece := await self._piece(letter.id, number)) is not None:
             yield piece
             number += 1
 
@@ -229,7 +233,13 @@ async def _read(connection: AsyncConnection, owners: Mapping[str, str | None]) -
     named = select(recipients).where(recipients.c.letter.in_(owners))
     for recipient in (await connection.execute(named.order_by(recipients.c.number))).mappings():
         whom[recipient["letter"]].append(recipient)
-    return tuple(letter_of(row, whom[row["id"]], taken_over=owners[row["id"]] is not None) for row in rows)
+    few = [row["id"] for row in rows if row["size"] <= _FEW_OCTETS]
+    whole = select(chunks.c.letter, chunks.c.octets).where(chunks.c.letter.in_(few), chunks.c.number == 0)
+    octets = {row.letter: bytes(row.octets) for row in await connection.execute(whole)} if few else {}
+    return tuple(
+        letter_of(row, whom[row["id"]])._replace(octets=octets.get(row["id"]), taken_over=owners[row["id"]] is not None)
+        for row in rows
+    )
 
 
 def _chunk_rows(letter_id: str, pieces: Iterable[bytes]) -> Iterator[dict[str, object]]:

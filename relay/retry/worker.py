@@ -158,7 +158,7 @@ class Worker:
     async def _carried(self, carrier: Carrier, letter: Letter) -> Said:
         connection = carrier.connection
         try:
-            said = await deliver(carrier, letter, self._spool.octets(letter.id), self._check_lease)
+            said = await deliver(carrier, letter, self._spool.octets(letter), self._check_lease)
         except BaseException:
             connection.abort()  # in the middle of a message: its end must never come
             raise

@@ -35,7 +35,7 @@ class Writer:
     ) -> tuple[Letter, bytes]:
         """A bounce or a notice, and its octets as they go behind DATA."""
         whole = wants_whole(letter.sender) and letter.size <= _RETURNED_OCTETS
-        original = unstuffed(await _beginning(spool, letter.id, whole=whole))
+        original = unstuffed(await _beginning(spool, letter, whole=whole))
         now = datetime.now(UTC)
         arrived = now - timedelta(seconds=letter.age)
         report = Report(
@@ -68,10 +68,10 @@ class Writer:
         )
 
 
-async def _beginning(spool: Spool, letter_id: str, *, whole: bool) -> bytes:
+async def _beginning(spool: Spool, letter: Letter, *, whole: bool) -> bytes:
     """The octets of a letter: all, or as far as a header goes."""
     octets = b""
-    async for piece in spool.octets(letter_id):
+    async for piece in spool.octets(letter):
         octets += piece
         if not whole:
             break
