@@ -68,7 +68,7 @@ class Later:
             return
         if office.worker is not None and office.working is not None:
             await office.worker.stop()
-            await office.working
+            await office.working  # if it failed, this says so
             office.worker.tools.pool.close()
             await office.worker.tools.pool.wait_closed()
         await office.store.close()

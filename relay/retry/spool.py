@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Boolean, Float, String, bindparam, case, delete, func, insert, or_, select, update
 
@@ -13,9 +13,9 @@ from relay.retry.together import Together
 from relay.store import chunks, epoch, letters, recipients
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import RowMapping
+    from sqlalchemy import RowMapping, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from relay.store import Store
@@ -92,7 +92,7 @@ class Spool:
         self._store = store
         self._me = me
         self._lease = lease
-        self._together = Together(store.write)
+        self._together = Together(store)
 
     async def add(self, letter: Letter, body: Body, *, state: State, wait: float) -> None:
         """Take a letter in; when this returns, it is on the disk.
@@ -138,13 +138,16 @@ class Spool:
             .limit(count)
             .with_for_update(skip_locked=True)  # on SQLite the transaction alone has the lock for writing
         )
+        return await self._store.whole(self._claim(chosen))
+
+    async def _claim(self, chosen: Select[tuple[str, str | None]]) -> tuple[Letter, ...]:
         async with self._store.write.begin() as connection:
             owners = {row.id: row.owner for row in await connection.execute(chosen)}
             if not owners:
                 return ()
             mine = update(letters).where(letters.c.id.in_(owners)).values(owner=self._me, lease=epoch() + self._lease)
             await connection.execute(mine)
-            return await _read(connection, owners)
+            return await _read_letters(connection, owners)
 
     async def keep_claim(self, ids: Iterable[str]) -> None:
         """Prolong the lease of letters that are still being worked on."""
@@ -201,8 +204,7 @@ class Spool:
     async def sweep(self) -> int:
         """Drop what was written but never promised; how many letters that were."""
         old = (letters.c.state == State.PENDING.value, letters.c.created < epoch() - _PENDING_SECONDS)
-        async with self._store.read.begin() as connection:
-            ids = (await connection.execute(select(letters.c.id).where(*old))).scalars().all()
+        ids = [row.id for row in await self._read(select(letters.c.id).where(*old))]
         if ids:
             await self.drop(*ids)
         return len(ids)
@@ -210,15 +212,20 @@ class Spool:
     async def usage(self) -> tuple[int, int]:
         """How many letters there are, and their octets."""
         counted = select(func.count(), func.coalesce(func.sum(letters.c.size), 0)).select_from(letters)
-        async with self._store.read.begin() as connection:
-            count, octets = (await connection.execute(counted)).one()
+        ((count, octets),) = await self._read(counted)
         return int(count), int(octets)
 
     async def _piece(self, letter_id: str, number: int) -> bytes | None:
         wanted = select(chunks.c.octets).where(chunks.c.letter == letter_id, chunks.c.number == number)
-        async with self._store.read.begin() as connection:
-            found = (await connection.execute(wanted)).scalar_one_or_none()
-        return None if found is None else bytes(found)
+        found = await self._read(wanted)
+        return bytes(found[0].octets) if found else None
+
+    async def _read(self, question: Select[Any]) -> Sequence[Any]:
+        async def ask() -> Sequence[Any]:
+            async with self._store.read.begin() as connection:
+                return list(await connection.execute(question))
+
+        return await self._store.whole(ask())
 
 
 async def _remove(connection: AsyncConnection, letter_id: str, numbers: tuple[int, ...]) -> None:
@@ -226,7 +233,7 @@ async def _remove(connection: AsyncConnection, letter_id: str, numbers: tuple[in
         await connection.execute(_REACHED, [{"tried": letter_id, "whom": number} for number in numbers])
 
 
-async def _read(connection: AsyncConnection, owners: Mapping[str, str | None]) -> tuple[Letter, ...]:
+async def _read_letters(connection: AsyncConnection, owners: Mapping[str, str | None]) -> tuple[Letter, ...]:
     found = select(letters, (epoch() - letters.c.created).label("age")).where(letters.c.id.in_(owners))
     rows = (await connection.execute(found.order_by(letters.c.due))).mappings().all()
     whom: defaultdict[str, list[RowMapping]] = defaultdict(list)

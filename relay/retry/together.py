@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from sqlalchemy import Executable
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from relay.store import Store
 
 Rows = Sequence[Mapping[str, Any]]
 Work = Callable[["AsyncConnection"], Awaitable[None]]
@@ -27,8 +29,8 @@ class Job(NamedTuple):
 class Together:
     """Writes what is handed over, in the order it came; each `write` returns when its own part is on the disk."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._waiting: list[Job] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -41,7 +43,7 @@ class Together:
         job = Job(rows, work, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         if self._writer is None:
-            self._writer = asyncio.create_task(self._run(), name="group commit")
+            self._writer = self._store.start(self._run())
         await asyncio.shield(job.done)
 
     async def _run(self) -> None:
@@ -66,7 +68,7 @@ class Together:
                 job.done.set_result(None)
 
     async def _transaction(self, jobs: list[Job]) -> None:
-        async with self._engine.begin() as connection:
+        async with self._store.write.begin() as connection:
             for statement, rows in _merged(jobs):  # none with no rows: it would be executed without any
                 await connection.execute(statement, rows)
             for job in jobs:

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,14 +24,14 @@ from relay.upstream.dial import dial
 from relay.upstream.server import Login
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from relay.deadlines import Deadlines
     from relay.record.journal import Journal
     from relay.retry.vault import Vault
     from relay.retry.writer import Writer
     from relay.upstream.connection import Connection
     from relay.upstream.pool import Pool
+
+Work = Callable[[], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -70,25 +72,26 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by the letter they deliver
         self._places = asyncio.Semaphore(tools.concurrency)
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
         self._kept_at = time.monotonic()
 
     async def run(self) -> None:
-        """Work until `stop`."""
-        keeper = asyncio.create_task(self._every(self._lease / 3, self._keep_claims), name="spool leases")
-        sweeper = asyncio.create_task(self._every(_SWEEP_SECONDS, self._sweep), name="spool sweep")
+        """Work until `stop`; then let the letters under way arrive, and give back the others."""
         try:
-            while not self._stopping:
-                seconds = await self._guarded(self._take) or _LOOK_SECONDS
-                await self._slept(seconds)
+            beside = (self._every(self._lease / 3, self._keep_claims), self._every(_SWEEP_SECONDS, self._sweep))
+            await asyncio.gather(self._every(_LOOK_SECONDS, self._take, self._wake), *beside)
+            await self._finish()
         finally:
-            keeper.cancel()
-            sweeper.cancel()
+            self._ended.set()
 
     async def stop(self) -> None:
-        """Let the letters under way arrive, give back the others."""
-        self._stopping = True
+        """Make `run` end, and wait until it has."""
+        self._stopping.set()
         self._wake.set()
+        await self._ended.wait()
+
+    async def _finish(self) -> None:
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=_STOP_SECONDS)
         left = dict(self._tasks)
@@ -133,7 +136,7 @@ class Worker:
     async def _deliver(self, letter: Letter) -> None:
         try:
             async with self._places:
-                if self._stopping or not self._breaker.room(asyncio.get_running_loop().time(), 1):
+                if self._stopping.is_set() or not self._breaker.room(asyncio.get_running_loop().time(), 1):
                     await self._spool.give_back([letter.id])
                 else:
                     await self._try(letter)
@@ -247,30 +250,30 @@ class Worker:
     async def _sweep(self) -> None:
         await self._spool.sweep()
 
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await self._guarded(work)
-            await asyncio.sleep(seconds)
+    async def _every(self, seconds: float, work: Work, sooner: asyncio.Event | None = None) -> None:
+        """Do it again and again: after a pause, or as soon as `sooner` is set."""
+        awaited = sooner or self._stopping
+        while not self._stopping.is_set():
+            awaited.clear()
+            pause = await self._guarded(work) or seconds
+            with suppress(TimeoutError):
+                await asyncio.wait_for(awaited.wait(), pause)
 
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> float | None:
-        """Do it; where the database fails, say so, and how long to wait."""
+    async def _guarded(self, work: Work) -> float | None:
+        """Do it; where that fails, say so, and how long to wait."""
         try:
             await work()
         except (SQLAlchemyError, OSError) as error:
             self._tell_trouble(error)
-            return _TROUBLE_SECONDS
-        return None
+        except Exception:  # noqa: BLE001 -- the worker must outlive whatever it is
+            _log.exception("a bug in the worker of the spool")
+        else:
+            return None
+        return _TROUBLE_SECONDS
 
     def _tell_trouble(self, error: Exception) -> None:
         cause = getattr(error, "orig", None) or error  # SQLAlchemy's own words quote the letter
         _log.error("the spool's database failed: %s", cause)
-
-    async def _slept(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            return
-        self._wake.clear()
 
 
 def _addresses(recipients: tuple[Recipient, ...]) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -13,10 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from relay.config import DatabaseURL
+
+T = TypeVar("T")
 
 _BUSY_SECONDS = 60.0  # how long one process waits for another's write to the same SQLite file
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -37,9 +42,23 @@ class Store:
     write: AsyncEngine
     read: AsyncEngine
     file: Path | None  # of SQLite
+    _running: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do it to its end, even if whoever waits for it is cancelled: the drivers do not survive half of it."""
+        return await asyncio.shield(self.start(work))
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begin it; `close` waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, when what is under way is done."""
+        if self._running:
+            await asyncio.wait(self._running)
         await self.write.dispose()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import re
 import threading
@@ -36,7 +37,8 @@ class Upstream:
     tries: dict[bytes, int] = field(default_factory=dict)
     busy: bool = False
     vanish: bool = False
-    connections: int = 0
+    logins: dict[bytes, bytes] = field(default_factory=dict)  # user -> password; if any, a login is demanded
+    logged_in: list[bytes] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
     _server: asyncio.Server | None = None
@@ -72,7 +74,7 @@ class Upstream:
         return [recipient for message in list(self.received) for recipient in message.recipients]
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=1 << 20)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=1 << 27)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -86,7 +88,6 @@ class Upstream:
             await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
         self._writers.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await self._converse(reader, writer)
@@ -98,7 +99,9 @@ class Upstream:
         sender, recipients = b"", []
         while line := await reader.readline():
             verb = line[:4].upper()
-            if verb == b"MAIL":
+            if verb == b"AUTH":
+                writer.write(self._log_in(line.split()[2]))
+            elif verb == b"MAIL":
                 sender, recipients = line[10:].split()[0], []
                 writer.write(b"451 4.3.2 Busy\r\n" if self.busy else b"250 2.1.0 Ok\r\n")
             elif verb == b"RCPT":
@@ -108,9 +111,10 @@ class Upstream:
                     recipients.append(line[8:].split()[0])
             elif verb == b"DATA":
                 writer.write(b"354 Go\r\n")
-                octets = b""
-                while not octets.endswith(b"\r\n.\r\n") and octets != b".\r\n":
-                    octets += await reader.readuntil(b"\r\n")
+                lines = [b""]
+                while lines[-1] != b".\r\n":
+                    lines.append(await reader.readuntil(b"\r\n"))
+                octets = b"".join(lines)
                 if self.vanish:
                     return
                 self.received.append(Received(sender, tuple(recipients), octets, time.time()))
@@ -119,7 +123,17 @@ class Upstream:
                 writer.write(b"221 Bye\r\n")
                 return
             else:
-                writer.write(_EHLO if verb == b"EHLO" else b"250 Ok\r\n")
+                writer.write(self._ehlo() if verb == b"EHLO" else b"250 Ok\r\n")
+
+    def _ehlo(self) -> bytes:
+        return _EHLO.replace(b"250-DSN", b"250-AUTH PLAIN\r\n250-DSN") if self.logins else _EHLO
+
+    def _log_in(self, initial: bytes) -> bytes:
+        _, user, password = base64.b64decode(initial).split(b"\0")
+        if self.logins.get(user) != password:
+            return b"535 5.7.8 Wrong\r\n"
+        self.logged_in.append(user)
+        return b"235 2.7.0 Welcome\r\n"
 
     def _judge(self, recipient: bytes) -> bytes:
         self.tries[recipient] = self.tries.get(recipient, 0) + 1

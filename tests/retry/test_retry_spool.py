@@ -207,7 +207,7 @@ async def test_the_operator_s_commands(spool: Spool, store: Store):
 
 
 async def test_of_many_written_together_one_that_fails_takes_no_other_along(store: Store):
-    together = Together(store.write)
+    together = Together(store)
     statement = insert(letters)
     row = {
         "kind": "mail", "state": "queued", "sender": b"", "parameters": b"", "size": 0, "created": 0.0, "due": 0.0,
