@@ -33,6 +33,10 @@ The parts, and who may import whom (a part imports only parts further right; tho
 - `upstream`  the server behind us; whatever happens, the answer is a Reply. Home of aiosmtplib.
 - `proxy`     the conversation with a client, now. Home of aiosmtpd. `server` is the wire, `session` the conversation,
               `transaction` one mail on its way, `body` its octets, `login` a login passed through.
+- `retry`     temporary failures, tried again: while the client waits, or later from the spool. Off unless configured;
+              nothing imports it but `later` (which builds it from the settings, and is loaded only then) and the
+              command `relay queue`. Its transactions are kinds of the proxy's, handed in with the listener.
+- `store`     the database of the spool: engine, tables, migrations. Home of SQLAlchemy and alembic.
 - `record`    what happened, kept and shown.
 - `edition`   the whole book for readers: as text, as pages for a browser.
 - `kept`      what was parsed of the book before, on disk by the hash of its text.
