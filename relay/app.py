@@ -72,7 +72,7 @@ class Relay:
         """Accept from every socket; returns the addresses.
 
         Raises:
-            OSError: the spool's database cannot be opened.
+            StoreError (a ValueError): the spool's database cannot be used.
         """
         loop = asyncio.get_running_loop()
         if self.settings.retrying:

@@ -78,13 +78,13 @@ async def open_later(settings: Settings, service: Service, log: Log, *, working:
     """Open what the modes in use need.
 
     Raises:
-        StoreError (an OSError): the database cannot be used.
+        StoreError (a ValueError): the database cannot be used.
     """
     return Later(settings, await _open(settings, service, log, working=working) if settings.spooling else None)
 
 
 async def _open(settings: Settings, service: Service, log: Log, *, working: bool) -> Office:
-    from relay.retry.intake import Intake, Limits  # noqa: PLC0415 -- only for the spool
+    from relay.retry.intake import Intake, Terms  # noqa: PLC0415 -- only for the spool
     from relay.retry.spool import Spool  # noqa: PLC0415
     from relay.retry.worker import Worker  # noqa: PLC0415
     from relay.store import open_store  # noqa: PLC0415
@@ -92,13 +92,13 @@ async def _open(settings: Settings, service: Service, log: Log, *, working: bool
     chosen, url = settings.retry.spool, settings.database.url
     store = await open_store(url)
     spool = Spool(store, f"{settings.hostname[:16]}-{os.getpid()}-{os.urandom(3).hex()}", chosen.lease)
-    limits = Limits(chosen.messages, chosen.size, chosen.free_disk, url.file)
     vault = _vault(settings)
     tools = _tools(settings, service, vault)
+    terms = Terms(chosen.messages, chosen.size, chosen.free_disk, url.file, tools.plan, vault)
     worker = Worker(spool, tools, chosen.lease) if working else None
     return Office(
         store=store,
-        intake=Intake(spool, limits, tools.plan, vault, log),
+        intake=Intake(spool, terms, log),
         keeps_logins=vault is not None,
         worker=worker,
         working=asyncio.create_task(worker.run(), name="spool worker") if worker is not None else None,

@@ -76,6 +76,10 @@ def _summary(settings: "Settings") -> Iterator[str]:
     yield "listening on"
     for listener in settings.listen:
         yield f"  {listener.address}  {_LISTENER_TLS[listener.tls]}, for {_clients(listener)}"
+    if settings.retrying:
+        modes = sorted({settings.retry_mode(listener) for listener in settings.listen})
+        kept = f", in {settings.database.url}" if settings.spooling else ""
+        yield f"temporary failures\n  {' or '.join(modes)}{kept}"
     yield "passing mail on to"
     url, login = settings.upstream.url, settings.upstream.login
     if url is None:

@@ -179,7 +179,7 @@ def _run(settings: Settings, work: Callable[[Queue], Coroutine[Any, Any, None]])
     from sqlalchemy.exc import SQLAlchemyError
 
     from relay.retry.queue import Queue
-    from relay.store import open_store
+    from relay.store import StoreError, open_store, reason_of
 
     file = settings.database.url.file
     if file is not None and not file.exists():
@@ -194,8 +194,10 @@ def _run(settings: Settings, work: Callable[[Queue], Coroutine[Any, Any, None]])
 
     try:
         asyncio.run(run())
-    except (OSError, SQLAlchemyError) as error:
+    except StoreError as error:
         refuse(error)
+    except (OSError, SQLAlchemyError) as error:
+        refuse(OSError(f"the database {settings.database.url} failed: {reason_of(error)}"))
 
 
 def _settings(config: Any, set_: list[str] | None) -> Settings:

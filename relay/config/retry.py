@@ -83,6 +83,6 @@ class Retry(Section):
     """What happens to a message after a temporary failure."""
 
     mode: Annotated[RetryMode, choice(RetryMode)] = RetryMode.OFF
-    memory: Annotated[int, Reads(octets)] = 2**20
+    memory: Annotated[int, Reads(octets)] = 2**18
     inline: Inline = Inline()
     spool: Spool = Spool()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from relay.retry.schedule import Plan, next_pause
+from relay.retry.schedule import next_pause
 from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.store import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from relay.proxy.login import Login
     from relay.record.log import Log
     from relay.retry.letter import Letter, State
+    from relay.retry.schedule import Plan
     from relay.retry.spool import Body, Spool
     from relay.retry.vault import Vault
 
@@ -28,23 +30,27 @@ _USAGE_SECONDS = 1.0  # counting all letters for each mail would cost more than 
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the spool takes at most; `disk` is the file whose file system must keep `free_disk` octets free."""
+class Terms:
+    """What the spool takes at most, and how.
+
+    `disk` is the file whose file system must keep `free_disk` octets free. `vault` None: mail under a client's own
+    login is not kept.
+    """
 
     messages: int
     octets: int
     free_disk: int
     disk: FilePath | None
+    plan: Plan
+    vault: Vault | None
 
 
 class Intake:
-    """Takes letters in within the limits. `vault` None: mail under a client's own login is not kept."""
+    """Takes letters in, on the operator's terms."""
 
-    def __init__(self, spool: Spool, limits: Limits, plan: Plan, vault: Vault | None, log: Log) -> None:
+    def __init__(self, spool: Spool, terms: Terms, log: Log) -> None:
         self._spool = spool
-        self._plan = plan
-        self._limits = limits
-        self._vault = vault
+        self._terms = terms
         self._log = log
         self._down: tuple[float, Reply] | None = None
         self._used = (0, 0)
@@ -61,7 +67,7 @@ class Intake:
 
     async def refusal(self, why: Reply, login: Login, size: int) -> Reply | None:
         """Why a mail cannot be kept although it failed for now (`why`); None if it can."""
-        if login.done and (self._vault is None or login.credentials is None):
+        if login.done and (self._terms.vault is None or login.credentials is None):
             told = reply_for(Fault.SPOOL_LOGIN, why.phase, detail=f"the mail server said {why.code} {why.text}")
             return told._replace(code=why.code) if why.fault is None and why.code != 421 else told
         try:
@@ -72,10 +78,10 @@ class Intake:
 
     async def add(self, letter: Letter, body: Body, login: Login, *, state: State) -> Reply | None:
         """Take a letter in; None when it is on the disk, else why it is not."""
-        if login.done and login.credentials is not None and self._vault is not None:
-            letter = letter._replace(login=self._vault.lock(login.credentials))
+        if login.done and login.credentials is not None and self._terms.vault is not None:
+            letter = letter._replace(login=self._terms.vault.lock(login.credentials))
         said = tuple(recipient.said for recipient in letter.recipients)
-        wait = next_pause(self._plan, 0, said, random.random())  # noqa: S311 -- no secret
+        wait = next_pause(self._terms.plan, 0, said, random.random())  # noqa: S311 -- no secret
         failure = await self._written(self._spool.add(letter, body, state=state, wait=wait))
         self._used = (self._used[0] + 1, self._used[1] + body.size)
         return failure
@@ -96,17 +102,17 @@ class Intake:
         return None
 
     def _failed(self, error: Exception) -> Reply:
-        cause = getattr(error, "orig", None) or error  # without SQLAlchemy's words, which quote the mail
-        self._log.error("spool_failed", why=str(cause))
-        full = "disk is full" in str(cause) or "No space left" in str(cause)
+        why = reason_of(error)
+        self._log.error("spool_not_written", why=why)
+        full = "disk is full" in why or "No space left" in why
         return reply_for(Fault.SPOOL_FULL if full else Fault.SPOOL_FAILED, Phase.MESSAGE)
 
     async def _has_room(self, size: int) -> bool:
-        limits = self._limits
+        terms = self._terms
         if time.monotonic() - self._counted > _USAGE_SECONDS:
             self._counted = time.monotonic()
             self._used = await self._spool.usage()
         messages, octets = self._used
-        if messages >= limits.messages or octets + size > limits.octets:
+        if messages >= terms.messages or octets + size > terms.octets:
             return False
-        return limits.disk is None or shutil.disk_usage(limits.disk.absolute().parent).free - size > limits.free_disk
+        return terms.disk is None or shutil.disk_usage(terms.disk.absolute().parent).free - size > terms.free_disk

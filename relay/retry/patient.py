@@ -164,11 +164,16 @@ class PatientTransaction(Transaction):
         if carrier is None:
             return
         carrier.leave()
+        connection, dirty = carrier.connection, self._dirty
         self.connection, self._dirty = None, False
-        if carrier.connection.streaming:
-            carrier.connection.abort()
-        elif not carrier.connection.private:
-            carrier.connection.quit()
+        if connection.streaming:
+            connection.abort()
+        elif not connection.private:
+            connection.quit()
+        else:  # it carries the client's login: its next mail needs it
+            if dirty:
+                connection.send(b"RSET", Phase.MAIL, lambda reply: None if reply.ok else connection.abort())
+            self.session.login.keep(connection)
         self.client.throttle(on=False)
 
     async def _say_mail(self, kept: Connection | None) -> tuple[Reply, bool]:

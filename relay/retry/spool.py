@@ -37,7 +37,12 @@ _MINE = letters.c.owner == bindparam("me")
 _DROP_CHUNKS = delete(chunks).where(chunks.c.letter == bindparam("gone"))
 _DROP_RECIPIENTS = delete(recipients).where(recipients.c.letter == bindparam("gone"))
 _DROP_LETTER = delete(letters).where(letters.c.id == bindparam("gone"))
-_PROMISE = update(letters).where(letters.c.id == bindparam("promised")).values(state=State.QUEUED.value)
+_PROMISE = (
+    update(letters)
+    .where(letters.c.id == bindparam("promised"))
+    .values(state=State.QUEUED.value)
+    .returning(letters.c.id)
+)
 _GIVE_BACK = (
     update(letters)
     .where(letters.c.id == bindparam("back"), _MINE)
@@ -113,8 +118,17 @@ class Spool:
         await self._together.write(row, names, work=pour)
 
     async def promise(self, letter_id: str) -> None:
-        """A pending letter may be delivered: somebody is told 250 for it."""
-        await self._together.write((_PROMISE, [{"promised": letter_id}]))
+        """A pending letter may be delivered: somebody is told 250 for it.
+
+        Raises:
+            SQLAlchemyError, OSError: that is not on the disk, or the letter is not there.
+        """
+
+        async def promise(connection: AsyncConnection) -> None:
+            if (await connection.execute(_PROMISE, {"promised": letter_id})).first() is None:
+                raise OSError(f"the letter {letter_id} was pending for so long that it has been swept away")
+
+        await self._together.write(work=promise)
 
     async def drop(self, *ids: str) -> None:
         """Forget letters."""

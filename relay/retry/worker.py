@@ -19,6 +19,7 @@ from relay.retry.letter import Kind, Letter, Recipient
 from relay.retry.schedule import Breaker, Plan, is_over
 from relay.retry.spool import Settlement, Spool
 from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.store import reason_of
 from relay.upstream.carrier import Carrier
 from relay.upstream.dial import dial
 from relay.upstream.server import Login
@@ -272,8 +273,7 @@ class Worker:
         return _TROUBLE_SECONDS
 
     def _tell_trouble(self, error: Exception) -> None:
-        cause = getattr(error, "orig", None) or error  # SQLAlchemy's own words quote the letter
-        _log.error("the spool's database failed: %s", cause)
+        _log.error("the worker of the spool is held up: %s", reason_of(error))
 
 
 def _addresses(recipients: tuple[Recipient, ...]) -> tuple[str, ...]:

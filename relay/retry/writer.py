@@ -53,7 +53,8 @@ class Writer:
         octets = stuffed(message)
         sender = Path(b"<>", parameters_of(message, utf8=letter.sender.utf8))
         to = Recipient(0, Path(b"<" + letter.sender.address.encode() + b">"), _NOT_TRIED)
-        return Letter(report.id, kind, sender, len(octets), (to,)), octets
+        # Where the upstream wants a login, that of the mail it is about is the only one there is.
+        return Letter(report.id, kind, sender, len(octets), (to,), login=letter.login), octets
 
     def _failure(self, letter: Letter, about: Recipient) -> Failure:
         return Failure(

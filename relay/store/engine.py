@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,10 +29,17 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x72656C6179  # "relay"; any number will do that no other program takes
 
 # FULL: in WAL mode, NORMAL does not wait for the disk at a commit, and "250" would be a promise without cover.
-_SQLITE = ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", f"busy_timeout={int(_BUSY_SECONDS * 1000)}")
+# fullfsync: what FULL needs on macOS to reach the disk; nothing elsewhere.
+_SQLITE = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "fullfsync=ON",
+    "temp_store=MEMORY",
+    f"busy_timeout={int(_BUSY_SECONDS * 1000)}",
+)
 
 
-class StoreError(OSError):
+class StoreError(ValueError):
     """The database cannot be opened; `str()` of it tells the operator why, without any password."""
 
 
@@ -68,7 +76,10 @@ async def open_store(url: DatabaseURL, *, migrate: bool = True) -> Store:
     Raises:
         StoreError: it cannot be reached or written.
     """
-    engine = _sqlite(url.file) if url.file is not None else _postgresql(url)
+    try:
+        engine = _sqlite(url.file) if url.file is not None else _postgresql(url)
+    except OSError as error:
+        raise StoreError(f"the database {url} cannot be used: {reason_of(error)}") from None
     try:
         if migrate:
             async with engine.begin() as connection:
@@ -76,13 +87,22 @@ async def open_store(url: DatabaseURL, *, migrate: bool = True) -> Store:
                 await connection.run_sync(_upgrade)
     except (SQLAlchemyError, OSError) as error:
         await engine.dispose()
-        raise StoreError(f"the database {url} cannot be used: {_reason(error)}") from None
+        raise StoreError(f"the database {url} cannot be used: {reason_of(error)}") from None
     return Store(engine, engine.execution_options(reading=True), url.file)
 
 
+def reason_of(error: Exception) -> str:
+    """The driver's own words, for the log: one line, for what follows may quote the mail, as SQLAlchemy's words do."""
+    cause = getattr(error, "orig", None) or error
+    return next(iter(str(cause).splitlines()), "") or type(cause).__name__
+
+
 def _sqlite(file: Path) -> AsyncEngine:
+    os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # it holds mail; its WAL takes over the mode
     engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(file)), connect_args={"timeout": _BUSY_SECONDS}
+        URL.create("sqlite+aiosqlite", database=str(file)),
+        connect_args={"timeout": _BUSY_SECONDS},
+        hide_parameters=True,
     )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
@@ -117,7 +137,9 @@ def _postgresql(url: DatabaseURL) -> AsyncEngine:
             query={"host": url.host} if url.host.startswith("/") else {},
         ),
         pool_pre_ping=True,  # the database may have been started anew since
-        connect_args={"timeout": 10.0},
+        # A server may be set up to say "committed" before it is on the disk.
+        connect_args={"timeout": 10.0, "server_settings": {"synchronous_commit": "on"}},
+        hide_parameters=True,
     )
 
 
@@ -132,9 +154,3 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _reason(error: Exception) -> str:
-    """The driver's own words in one line; SQLAlchemy's hold the statement as well."""
-    cause = getattr(error, "orig", None) or error
-    return " ".join(str(cause).split()) or type(cause).__name__

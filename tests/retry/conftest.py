@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from retry_postgresql import new_database, postgresql
-from retry_relay import QUICK, Relay
+from retry_relay import QUICK, Relay, free_port
 from retry_upstream import Upstream
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def relays(upstream: Upstream, tmp_path: Path) -> Iterator[Callable[..., Relay]]
     """Start a relay before the upstream, with these settings besides; it is stopped, or at least killed, at the end."""
     with ExitStack() as stack:
 
-        def start(**settings: str) -> Relay:
+        def start(port: int = 0, **settings: str) -> Relay:
             quick = {f"retry.spool.{name}": value for name, value in QUICK.items()}
             chosen = quick | {name.replace("__", "."): value for name, value in settings.items()}
-            relay = Relay(tmp_path, upstream.url, {"hostname": "relay.test", **chosen})
+            relay = Relay(tmp_path, upstream.url, {"hostname": "relay.test", **chosen}, port or free_port())
             stack.callback(relay.kill)
             return relay.start()
 

@@ -55,7 +55,8 @@ class Relay:
 
     def start(self) -> Relay:
         """Start it, and wait until it serves."""
-        command = [sys.executable, "-m", "relay", "run", "--listen", f"127.0.0.1:{self.port}"]
+        command = [sys.executable, "-m", "relay", "run"]
+        command += [] if "listen" in self.settings else ["--listen", f"127.0.0.1:{self.port}"]
         command += ["--upstream", self.upstream, "--log-format", "json", "--log-file", str(self.log)]
         command += [part for name, value in self.settings.items() for part in ("--set", f"{name}={value}")]
         with (self.directory / f"relay-{self.port}.stderr").open("ab") as errors:

@@ -83,6 +83,11 @@ async def test_only_what_is_due_and_promised_is_taken_out(spool: Spool):
     assert [each.id for each in await spool.claim(5)] == [pending.id]
 
 
+async def test_what_is_not_there_is_not_promised(spool: Spool):
+    with pytest.raises(OSError, match="swept away"):
+        await spool.promise("0000000000000000")
+
+
 async def test_no_two_relays_take_out_the_same_letter(spool: Spool, store: Store):
     ids = {(await added(spool)).id for _ in range(30)}
     others = [Spool(store, f"relay {number}", 60) for number in range(4)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flufl.bounce import scan_message
-from retry_relay import wait_for
+from retry_relay import free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from retry_relay import Relay
     from retry_upstream import Received, Upstream
 
+MODES = ("inline", "off")
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
 
 
@@ -86,6 +87,28 @@ def test_a_bounce_that_cannot_be_delivered_is_kept_and_shown(upstream: Upstream,
     assert upstream.received == []
 
 
+def test_nobody_else_may_read_what_is_kept(upstream: Upstream, relays: Callable[..., Relay]):
+    upstream.down()
+    relay = relays(retry__mode="spool")
+    relay.send("one@b.test")
+    assert {path.stat().st_mode & 0o777 for path in relay.directory.glob("relay.db*")} == {0o600}
+    relay.stop()
+
+
+def test_each_listener_may_have_a_mode_of_its_own(upstream: Upstream, relays: Callable[..., Relay]):
+    ports = free_port(), free_port()
+    doors = ", ".join(
+        f'{{address: "127.0.0.1:{port}", retry: {mode}}}' for port, mode in zip(ports, MODES, strict=True)
+    )
+    relay = relays(listen=f"[{doors}]", port=ports[0], retry__inline__first="0.01")
+    relay.send("later1@b.test")
+    relay.port = ports[1]
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        relay.send("later2@b.test")
+    assert upstream.reached() == [b"<later1@b.test>"]
+    relay.stop()
+
+
 def test_a_large_message_costs_no_memory(upstream: Upstream, relays: Callable[..., Relay]):
     upstream.busy = True
     relay = relays(retry__mode="spool", retry__spool__first="2", retry__spool__longest="2")
@@ -130,6 +153,17 @@ def test_mail_under_a_client_s_own_login_is_kept_with_it_encrypted(own_login: Up
     relay.stop()
     assert own_login.logged_in == [b"anna", b"anna"]
     assert "S3CRET" not in relay.log.read_text() + relay.errors()
+
+
+def test_a_login_serves_for_the_mail_after_one_that_was_kept(own_login: Upstream, relays: Callable[..., Relay]):
+    relay = relays(retry__mode="spool", retry__spool__keep_logins="encrypted", retry__spool__key=KEY)
+    with relay.client() as client:
+        client.login("anna", "S3CRET")
+        for recipient in ("later1@b.test", "two@b.test", "later2@b.test", "four@b.test"):
+            client.sendmail("anna@a.test", recipient, "Subject: x\r\n\r\nx\r\n")
+    assert own_login.reached()[:2] == [b"<two@b.test>", b"<four@b.test>"]
+    wait_for(lambda: len(own_login.reached()) == 4, "the two that were kept")
+    relay.stop()
 
 
 def test_without_the_setting_it_is_refused_with_an_explanation(own_login: Upstream, relays: Callable[..., Relay]):

@@ -69,6 +69,13 @@ def test_it_says_what_was_read_who_may_come_and_where_mail_goes(folder: Path, mo
     ]
 
 
+def test_it_says_where_mail_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RELAY_DATABASE__URL", "postgresql://anna:secret@db.example/mail")
+    result = run("--practice", "--set", "retry.mode=spool")
+    assert "temporary failures\n  spool, in postgresql://anna:***@db.example/mail\n" in result.stdout
+    assert "temporary failures" not in run("--practice").stdout
+
+
 def test_an_upstream_on_this_machine_may_stay_plain():
     line = "smtp://localhost:587  STARTTLS demanded, certificate verified (or plain, as it is this machine)"
     assert f"  {line}, with each client's own login\n" in run("--upstream", "smtp://localhost").stdout
