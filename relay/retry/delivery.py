@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relay.retry.letter import Kind
 from relay.smtp import Fault, Phase, Reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from relay.retry.letter import Letter, Recipient
+    from relay.smtp.capabilities import Capabilities
     from relay.upstream.carrier import Carrier
 
 Said = dict[int, Reply]  # the number of a recipient -> the last reply about it
@@ -22,13 +24,21 @@ async def deliver(
 
     What is raised, by it or by `pieces`, leaves the connection in the middle of the message.
     """
-    mail = await carrier.say(b"MAIL FROM:" + letter.sender.wire, Phase.MAIL)
+    mail = await carrier.say(b"MAIL FROM:" + _sender(letter, carrier.connection.capabilities), Phase.MAIL)
     if not mail.ok:
         return _all(letter.recipients, mail)
     carrier.connection.messages += 1
     said = await _name(carrier, letter)
     accepted = tuple(each for each in letter.recipients if said[each.number].ok)
     return said | _all(accepted, await _send(carrier, pieces, before_dot)) if accepted else said
+
+
+def _sender(letter: Letter, offered: Capabilities) -> bytes:
+    """The sender's path and parameters: a client's as they came; of a letter of ours, those that the upstream knows."""
+    if letter.kind is Kind.MAIL:
+        return letter.sender.wire
+    known = (word for word in letter.sender.parameters.split() if word.removeprefix(b"BODY=") in offered)
+    return b" ".join((letter.sender.octets, *known))
 
 
 async def _name(carrier: Carrier, letter: Letter) -> Said:

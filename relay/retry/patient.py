@@ -215,6 +215,7 @@ class PatientTransaction(Transaction):
             self._clean_up()
             return
         then(reply)
+        self.tries, self.tried_seconds = 1, 0.0
         self.client.proceed()
 
     def _mail_answered(self, reply: Reply) -> None:

@@ -43,6 +43,7 @@ _AHEAD = 4  # letters taken out for each connection, so that the next is at hand
 _OVERDUE_AT_ONCE = 20
 _MOST_STALE = 3  # kept connections may turn out to be dead
 _STOP_SECONDS = 20.0
+_INSISTING_SECONDS = (0.1, 0.5, 2.0, 5.0)  # the database may be started anew meanwhile
 
 
 class LeaseLostError(OSError):
@@ -145,6 +146,7 @@ class Worker:
             self._tell_trouble(error)
         except Exception:  # noqa: BLE001 -- one letter's trouble must not end the worker
             _log.exception("a bug while a letter of the spool was delivered")
+            await self._guarded(lambda: self._spool.give_back([letter.id], wait=self.tools.plan.longest))
 
     async def _try(self, letter: Letter) -> None:
         said = {each.number: each.said for each in letter.recipients}
@@ -220,10 +222,22 @@ class Worker:
             stuck=end.stuck,
             own=tuple(own),
         )
-        await self._spool.settle(letter, result)
+        await self._written_down(letter, result)
         self._tell(letter, end)
         if own:
             self._wake.set()
+
+    async def _written_down(self, letter: Letter, result: Settlement) -> None:
+        """Insist: what was delivered and is not written down will be delivered again."""
+        for seconds in _INSISTING_SECONDS:
+            try:
+                await self._spool.settle(letter, result)
+            except (SQLAlchemyError, OSError) as error:
+                self._tell_trouble(error)
+                await asyncio.sleep(seconds)
+            else:
+                return
+        await self._spool.settle(letter, result)
 
     def _tell(self, letter: Letter, end: Conclusion) -> None:
         events = [("spool_delivered", end.delivered), ("spool_failed", end.failed), ("spool_later", end.later)]

@@ -52,7 +52,7 @@ class Writer:
         message = compose(report)
         octets = stuffed(message)
         sender = Path(b"<>", parameters_of(message, utf8=letter.sender.utf8))
-        to = Recipient(0, Path(b"<" + letter.sender.address.encode() + b">"), _NOT_TRIED)
+        to = Recipient(0, Path(letter.sender.octets), _NOT_TRIED)
         # Where the upstream wants a login, that of the mail it is about is the only one there is.
         return Letter(report.id, kind, sender, len(octets), (to,), login=letter.login), octets
 

@@ -1,0 +1,68 @@
+"""The worker's own decisions, apart from the wire: what it does when the database does not take its word."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from relay.config.database import DatabaseURL
+from relay.retry.delivery import _sender
+from relay.retry.letter import Kind, Letter, Recipient, State, new_id
+from relay.retry.schedule import Plan
+from relay.retry.spool import Body, Settlement, Spool
+from relay.retry.worker import Worker
+from relay.smtp import Phase, Reply
+from relay.smtp.capabilities import Capabilities
+from relay.smtp.command import Path as MailPath
+from relay.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+OK = Reply(Phase.MESSAGE, 250, (b"2.0.0 Queued",))
+LETTER = Letter(
+    new_id(), Kind.MAIL, MailPath(b"<a@a.test>"), 5, (Recipient(0, MailPath(b"<b@b.test>"), Reply(Phase.RCPT, 450)),)
+)
+
+
+class Stubborn(Spool):
+    """Fails so many times to write down what became of a letter."""
+
+    failures = 0
+
+    async def settle(self, letter: Letter, result: Settlement) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("the database is being started anew")
+        await super().settle(letter, result)
+
+
+@pytest.fixture
+async def spool(tmp_path: Path) -> AsyncIterator[Stubborn]:
+    store = await open_store(DatabaseURL(file=tmp_path / "spool.db"))
+    yield Stubborn(store, "me", 60)
+    await store.close()
+
+
+async def test_it_insists_on_writing_down_what_was_delivered(spool: Stubborn, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("relay.retry.worker._INSISTING_SECONDS", (0.0, 0.0, 0.0))
+    told: list[str] = []
+    journal = SimpleNamespace(spooled=lambda event, *_: told.append(event))
+    tools: Any = SimpleNamespace(journal=journal, plan=Plan(60, 60, 60, None), concurrency=1)
+    await spool.add(LETTER, Body(5, [b"x\r\n.\r\n"]), state=State.QUEUED, wait=0)
+    (taken,) = await spool.claim(1)
+    spool.failures = 3
+    await Worker(spool, tools, 60)._settle(taken, {0: OK})
+    assert await spool.usage() == (0, 0)
+    assert told == ["spool_delivered"]
+
+
+def test_our_own_letters_use_only_what_the_upstream_knows():
+    ours = LETTER._replace(kind=Kind.BOUNCE, sender=MailPath(b"<>", b" BODY=8BITMIME SMTPUTF8"))
+    assert _sender(ours, Capabilities({b"8BITMIME": b""})) == b"<> BODY=8BITMIME"
+    assert _sender(ours, Capabilities({})) == b"<>"
+    theirs = LETTER._replace(sender=MailPath(b"<a@a.test>", b" SIZE=1 BODY=8BITMIME"))
+    assert _sender(theirs, Capabilities({})) == b"<a@a.test> SIZE=1 BODY=8BITMIME"
