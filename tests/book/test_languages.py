@@ -14,7 +14,7 @@ from relay.explain.words import fold
 from relay.languages import ENGLISH, LANGUAGES
 from relay.smtp import Fault, Phase, reply_for
 
-COMPLETE = ("de", "fr")  # languages of which no page may be missing
+COMPLETE = ("de", "fr", "es")  # languages of which no page may be missing
 
 CHAPTERS = read_chapters([shipped_chapters()])
 TRANSLATIONS = {
