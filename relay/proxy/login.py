@@ -16,7 +16,8 @@ from relay.smtp.sasl import LoginObserver, well_formed, without_secrets
 if TYPE_CHECKING:
     from relay.proxy.session import Session
     from relay.smtp.sasl import Credentials
-    from relay.upstream.connection import Connection, Expected
+    from relay.upstream.connection import Connection
+    from relay.upstream.exchange import Expected
 
 _MECHANISM = re.compile(rb"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
 _BOUND = (b"EXTERNAL", b"GSSAPI", b"GSS-SPNEGO")

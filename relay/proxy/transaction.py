@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relay.proxy.body import Body, Chunk, skip_octets
 from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.message import NewlineGuard
-from relay.upstream.connection import Expected
+from relay.upstream.exchange import Expected
 
 if TYPE_CHECKING:
     from relay.proxy.session import Session

@@ -10,7 +10,8 @@ from relay.smtp import Fault, Phase, Reply, reply_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relay.upstream.connection import Connection, Expected
+    from relay.upstream.connection import Connection
+    from relay.upstream.exchange import Expected
 
 
 class Carrier:

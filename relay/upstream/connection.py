@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import select
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from aiosmtplib.protocol import SMTPProtocol
 
@@ -19,49 +18,20 @@ from relay.deadlines import NEVER
 from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.capabilities import NOTHING, Capabilities
 from relay.smtp.hearing import GarbledError, ReplyReader
+from relay.upstream.exchange import CLASSES, GO_ON, Answer, Expected
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from relay.deadlines import Deadlines
+    from relay.upstream.exchange import Owner
     from relay.upstream.server import Server
 
 _log = logging.getLogger(__name__)
 
-Answer = Callable[[Reply], None]
-
-# The classes of a reply that answer a command at all; 4xx and 5xx always do. 354 to RCPT or 250 to DATA is a lie or a
-# slip of the pairing, and either may turn a refusal into a false 250.
-_CLASSES: dict[Phase, tuple[int, ...]] = dict.fromkeys(Phase, (2,)) | {Phase.AUTH: (2, 3), Phase.DATA: (3,)}
-_GO_ON = {334: Phase.AUTH, 354: Phase.DATA}  # of the class 3xx there is one reply for each of these two, and no other
-
 _POLITE_SECONDS = 5.0
 _MAX_POSTPONED = 3
-
-
-class Expected(NamedTuple):
-    """A command that is under way: what it is, and who hears the reply."""
-
-    phase: Phase
-    answer: Answer
-    classes: tuple[int, ...]
-    line: bytes  # what was said; empty for the greeting and the message
-
-
-class Owner(Protocol):
-    """Whoever holds the connection for a while and must hear what no command asked for."""
-
-    def upstream_heard(self) -> None:
-        """A batch of replies has been handed out: write what has gathered."""
-
-    def upstream_early(self, reply: Reply) -> None:
-        """A refusal came while the message was still on its way: it is the verdict."""
-
-    def upstream_lost(self, pending: tuple[Expected, ...], fault: Fault, detail: str) -> None:
-        """The connection is gone; nobody else will answer what is pending."""
-
-    def upstream_full(self, *, full: bool) -> None:
-        """The upstream takes octets more slowly than they come (or keeps up again)."""
 
 
 class Connection(SMTPProtocol):
@@ -93,7 +63,7 @@ class Connection(SMTPProtocol):
 
     def send(self, line: bytes, phase: Phase, answer: Answer, classes: tuple[int, ...] | None = None) -> None:
         """Say a command (without CRLF) soon. `answer` gets exactly one reply, if only a Fault's."""
-        self.say(Expected(phase, answer, classes or _CLASSES[phase], line))
+        self.say(Expected(phase, answer, classes or CLASSES[phase], line))
 
     def say(self, command: Expected) -> None:
         """Say a command soon, as `send` does."""
@@ -161,7 +131,7 @@ class Connection(SMTPProtocol):
             return
         self.streaming = False
         self.deadline = NEVER
-        self._expect(Expected(Phase.MESSAGE, answer, _CLASSES[Phase.MESSAGE], b""))
+        self._expect(Expected(Phase.MESSAGE, answer, CLASSES[Phase.MESSAGE], b""))
         self._write(octets)
 
     # -- ending
@@ -222,7 +192,7 @@ class Connection(SMTPProtocol):
         if sock is not None and hasattr(select, "poll"):
             self._unread_poll = select.poll()
             self._unread_poll.register(sock.fileno(), select.POLLIN)
-        self._expect(Expected(Phase.CONNECT, _unless_cancelled(self.greeting), _CLASSES[Phase.CONNECT], b""))
+        self._expect(Expected(Phase.CONNECT, _unless_cancelled(self.greeting), CLASSES[Phase.CONNECT], b""))
         self._deadlines.watch(self)
 
     def use_tls(self, transport: asyncio.BaseTransport) -> None:
@@ -280,7 +250,7 @@ class Connection(SMTPProtocol):
             return
         expected = self.pending.popleft()
         kind = code // 100
-        if kind < 4 and (kind not in expected.classes or (kind == 3 and _GO_ON.get(code) is not expected.phase)):
+        if kind < 4 and (kind not in expected.classes or (kind == 3 and GO_ON.get(code) is not expected.phase)):
             self.pending.appendleft(expected)
             raise GarbledError(f"{code} where it cannot stand, as the answer in the phase {expected.phase}")
         if self.pending:
