@@ -58,6 +58,8 @@ def test_every_variable_named_anywhere_in_deploy_is_a_setting(tmp_path: Path):
         "RELAY_UPSTREAM__PASSWORD_FILE": str(password),
         "RELAY_LOG__FORMAT": "json",
         "RELAY_LIMITS__MESSAGE_SIZE": "25 MB",
+        "RELAY_RETRY__MODE": "spool",
+        "RELAY_DATABASE__URL": f"sqlite:///{tmp_path}/relay.db",
     }
     named = set().union(*(variables(file.read_text()) for file in DEPLOY.iterdir()))
     assert named <= samples.keys()
