@@ -142,10 +142,22 @@ def _postfix(upstream: int, folder: Path) -> Iterator[Way]:
         def release() -> None:
             settings = (etc / "main.cf").read_text()
             (etc / "main.cf").write_text(settings.replace("defer_transports = smtp\n", ""))
+            _wait_until_deferred(etc / "queue" / "deferred")
             _run(find("postfix", "postfix"), "-c", str(etc), "reload")
             _run(find("postqueue", "postfix"), "-c", str(etc), "-f")
 
         yield Way(target, release)
+
+
+def _wait_until_deferred(queue: Path) -> None:
+    """Wait for Postfix to put aside what it has taken: a message it still has in hand would miss the flush."""
+    before, deadline = -1, time.monotonic() + 60
+    while time.monotonic() < deadline:
+        count = sum(path.is_file() for path in queue.rglob("*"))
+        if count and count == before:
+            return
+        before = count
+        time.sleep(1.5)
 
 
 @contextmanager
