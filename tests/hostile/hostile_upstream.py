@@ -239,9 +239,20 @@ class Upstream:
         self._server = await asyncio.start_server(self._came, "127.0.0.1", self.port, ssl=context, backlog=4096)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def _die(self) -> None:
-        if self._server is not None:
+    async def stop_listening(self) -> None:
+        """Close the listening socket.
+
+        A connection that asyncio has accepted and not yet handed on would be forgotten when its server closes: neither
+        served nor closed. So it is handed on first.
+        """
+        if self._server is not None and self._server.is_serving():
+            self._loop.remove_reader(self._server.sockets[0])
+            for _ in range(3):
+                await asyncio.sleep(0)
             self._server.close()
+
+    async def _die(self) -> None:
+        await self.stop_listening()
         for speaker in tuple(self._speakers):
             with contextlib.suppress(LeftError, OSError):
                 speaker.reset()
@@ -331,10 +342,8 @@ def trickles(octets: bytes, pause: float = 0.05) -> Act:
 
 async def dies(speaker: Speaker) -> None:
     """The whole server goes: this connection, all others, the listening socket."""
-    server = speaker.upstream
-    if server._server is not None:
-        server._server.close()
-    for other in tuple(server._speakers):
+    await speaker.upstream.stop_listening()
+    for other in tuple(speaker.upstream._speakers):
         if other is not speaker:
             other.writer.transport.abort()
     speaker.reset()
