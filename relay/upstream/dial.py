@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Step = Callable[[Connection], Awaitable[Reply | None]]
 
+_HEARING_ROUNDS = 3  # of the loop, until what makes a socket readable is known
 _SUBMISSIONS_PORT = 465  # TLS from the first octet (RFC 8314): silence there means the server waits for our handshake
 
 
@@ -155,7 +156,10 @@ async def _start_tls(connection: Connection) -> Reply | None:
     reply = await connection.ask(b"STARTTLS", Phase.STARTTLS)
     if not reply.ok:
         return reply
-    await asyncio.sleep(0)  # what came with the 220, be it the end of the connection, is read now
+    for _ in range(_HEARING_ROUNDS):  # what came with the 220, be it the end of the connection, is read first
+        await asyncio.sleep(0)
+        if connection.dead or connection.usable():
+            break
     if connection.usable():
         return await encrypt(connection, Phase.STARTTLS) or await _say_ehlo(connection)
     if connection.dead and (end := connection.why_dead(Phase.STARTTLS)).fault is not Fault.GARBLED:
