@@ -298,14 +298,17 @@ class ClientConnection(SMTP):
             del self._buffer[:end]
             if self._skipped:
                 self._skipped = 0
-            elif end > self.service.rules.auth_line:
-                self._session.overlong()
             elif not self._greeted and self._is_not_smtp(line):
                 self._session.dismiss(Fault.NOT_SMTP)
-            elif not self._session.hear(line[:-2] if line.endswith(b"\r\n") else line[:-1]):
+            elif not self._taken(line):
                 self._buffer[:0] = line  # its turn comes when what was said before it is answered
                 return
         self._turn_ends()
+
+    def _taken(self, line: bytes) -> bool:
+        if len(line) > self.service.rules.auth_line:
+            return self._session.overlong()
+        return self._session.hear(line[:-2] if line.endswith(b"\r\n") else line[:-1])
 
     def _turn_ends(self) -> None:
         """Go on in the next round of the loop with what is left."""
@@ -326,8 +329,8 @@ class ClientConnection(SMTP):
         if not self._greeted and self._buffer.startswith(_TLS_RECORD):
             self._session.dismiss(Fault.NOT_SMTP, "a TLS handshake came where plain SMTP is spoken")
         elif self._skipped or len(self._buffer) > self.service.rules.auth_line:
-            if not self._skipped:
-                self._session.overlong()
+            if not self._skipped and not self._session.overlong():
+                return  # what is read meanwhile is bounded, see _settle
             self._skipped += len(self._buffer)
             self._buffer.clear()
             if self._skipped > _MAX_SKIPPED:

@@ -70,12 +70,14 @@ class Session:
             return self.dismiss(Fault.SHUTTING_DOWN)
         return handler(self, argument)
 
-    def overlong(self) -> None:
-        """A line came that is longer than any may be."""
+    def overlong(self) -> bool:
+        """A line came that is longer than any may be; False: its turn comes later, as that of any other."""
+        if self.busy:
+            return False
         if self.login.listening:
             self.login.answer(b"*")
-        else:
-            self._error(Fault.LINE_TOO_LONG)
+            return True
+        return self._error(Fault.LINE_TOO_LONG)
 
     def restart(self) -> None:
         """Forget all that was said (RFC 3207 section 4.2)."""
