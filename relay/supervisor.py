@@ -12,7 +12,7 @@ import mmap
 import os
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from relay import memory
@@ -21,7 +21,7 @@ from relay.config.problem import SettingsError
 from relay.explain import BookError
 from relay.parts import read_book
 from relay.proxy.places import SharedPlaces
-from relay.record.counters import Counters
+from relay.record.counters import CLIENTS, Counters
 from relay.sockets import Sockets, bind, name_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,14 @@ class _Member:
     pid: int = 0
     started: float = 0.0
     short_lives: int = 0
-    due: float = field(default=0.0)
+    due: float = 0.0
+
+    def ended(self) -> bool:
+        """Whether it was running and does so no more; told once."""
+        if not self.pid or os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+            return False
+        self.pid = 0
+        return True
 
 
 class Supervisor:
@@ -89,6 +96,7 @@ class Supervisor:
         self._counters = Counters(len(self._crew))
         self._places = SharedPlaces(len(self._crew))
         self._ready = mmap.mmap(-1, len(self._crew))
+        self._pid = os.getpid()
         self._lifeline, self._life = os.pipe()  # the other processes see its end when this one is gone
 
     def run(self, announce: Callable[[tuple[str, ...]], None]) -> None:
@@ -124,6 +132,7 @@ class Supervisor:
             os.close(self._life)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             self._places.take_row(member.row)
+            self._counters.row(member.row).set(CLIENTS, 0)  # those of a process that died in this row are gone
             place = Workplace(
                 sockets=member.sockets,
                 log=self._log,
@@ -141,18 +150,20 @@ class Supervisor:
 
     def _tell_ready(self, member: _Member) -> None:
         self._ready[member.row] = 1
-        os.kill(os.getppid(), _READY)
+        if os.getppid() == self._pid:  # else the supervisor is gone, and its signal would reach somebody else
+            os.kill(self._pid, _READY)
 
     def _bury(self) -> None:
         """Take note of every process that has ended, and decide when it is started again."""
         for member in self._crew:
-            if not member.pid or os.waitpid(member.pid, os.WNOHANG)[0] == 0:
+            pid = member.pid
+            if not member.ended():
                 continue
             now = time.monotonic()
             member.short_lives = member.short_lives + 1 if now - member.started < _SHORT_LIFE_SECONDS else 0
             pause = min(0.25 * 2**member.short_lives, _LONGEST_PAUSE_SECONDS) if member.short_lives else 0.0
-            self._log.error("worker_died", worker=member.row, pid=member.pid, restart_in=pause)
-            member.pid, member.due = 0, now + pause
+            self._log.error("worker_died", worker=member.row, pid=pid, restart_in=pause)
+            member.due = now + pause
 
     def _start_those_due(self) -> None:
         for member in self._crew:
@@ -176,8 +187,7 @@ class Supervisor:
         deadline = time.monotonic() + self._settings.timeouts.drain + _BEYOND_DRAIN_SECONDS
         while any(member.pid for member in self._crew):
             for member in self._crew:
-                if member.pid and os.waitpid(member.pid, os.WNOHANG)[0]:
-                    member.pid = 0
+                member.ended()
             heard = signal.sigtimedwait(_SIGNALS, 0.1)
             if time.monotonic() > deadline or (heard is not None and heard.si_signo == signal.SIGINT):
                 self._tell_all(signal.SIGKILL)

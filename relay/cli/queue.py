@@ -73,56 +73,30 @@ def show(
     _run(settings, work)
 
 
-@queue.command()
-def retry(
-    ids: Ids = None,
-    *,
-    all_: AllFlag = False,
-    as_json: JsonFlag = False,
-    config: ConfigFlag = None,
-    set_: SetFlag = None,
-) -> None:
-    """Try letters now, whatever the schedule says; held and stuck ones too."""
-    _change(_settings(config, set_), "retry", ids, everything=all_, as_json=as_json)
+_CHANGES = {
+    "retry": "Try letters now, whatever the schedule says; held and stuck ones too.",
+    "hold": "Let letters wait until they are released.",
+    "release": "Let letters that were held (or are stuck) go their way again.",
+    "drop": "Forget letters: they are not delivered, and nobody is told.",
+}
 
 
-@queue.command()
-def hold(
-    ids: Ids = None,
-    *,
-    all_: AllFlag = False,
-    as_json: JsonFlag = False,
-    config: ConfigFlag = None,
-    set_: SetFlag = None,
-) -> None:
-    """Let letters wait until they are released."""
-    _change(_settings(config, set_), "hold", ids, everything=all_, as_json=as_json)
+def _command(verb: str) -> Callable[..., None]:
+    def command(
+        ids: Ids = None,
+        *,
+        all_: AllFlag = False,
+        as_json: JsonFlag = False,
+        config: ConfigFlag = None,
+        set_: SetFlag = None,
+    ) -> None:
+        _change(_settings(config, set_), verb, ids, everything=all_, as_json=as_json)
+
+    return command
 
 
-@queue.command()
-def release(
-    ids: Ids = None,
-    *,
-    all_: AllFlag = False,
-    as_json: JsonFlag = False,
-    config: ConfigFlag = None,
-    set_: SetFlag = None,
-) -> None:
-    """Let letters that were held (or are stuck) go their way again."""
-    _change(_settings(config, set_), "release", ids, everything=all_, as_json=as_json)
-
-
-@queue.command()
-def drop(
-    ids: Ids = None,
-    *,
-    all_: AllFlag = False,
-    as_json: JsonFlag = False,
-    config: ConfigFlag = None,
-    set_: SetFlag = None,
-) -> None:
-    """Forget letters: they are not delivered, and nobody is told."""
-    _change(_settings(config, set_), "drop", ids, everything=all_, as_json=as_json)
+for _verb, _help in _CHANGES.items():
+    queue.command(_verb, help=_help)(_command(_verb))
 
 
 def _change(settings: Settings, verb: str, ids: list[str] | None, *, everything: bool, as_json: bool) -> None:

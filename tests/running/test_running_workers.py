@@ -163,3 +163,21 @@ def test_metrics_are_those_of_all_workers(start):
     text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
     assert "relay_messages_total 12.0" in text
     assert "relay_connections_total 12.0" in text
+
+
+def test_the_clients_of_a_worker_that_died_are_no_longer_shown(start):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    relay = start({"workers": 2, "web": {"listen": f"127.0.0.1:{port}"}})
+
+    def shown() -> str:
+        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+        return next(line for line in text.splitlines() if line.startswith("relay_clients "))
+
+    with Client(relay.addresses[0]) as client:
+        client.greet()
+        assert shown() == "relay_clients 1.0"
+        office = max(children(relay.process.pid))  # the last that was started
+        for victim in children(relay.process.pid) - {office}:
+            os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: shown() == "relay_clients 0.0", "the clients to be gone")
