@@ -18,6 +18,7 @@ $(VENV)/run: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --require-hashes -r requirements.lock
 	$(PIP) install --quiet --no-deps --editable .
+	$(BIN)/python -m compileall -q relay # what pip does for all but an editable installation; else each start compiles, where Python may not write
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run requirements-dev.lock

@@ -33,7 +33,7 @@ class Deadlines:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._watched: set[Watched] = set()
+        self._watched: dict[Watched, None] = {}  # in the order in which they came, so that time ends fairly
         self._timer: asyncio.TimerHandle | None = None
         self._due: list[Callable[[], None]] = []
 
@@ -52,13 +52,13 @@ class Deadlines:
 
     def watch(self, watched: Watched) -> None:
         """Begin to look at its deadline."""
-        self._watched.add(watched)
+        self._watched[watched] = None
         if self._timer is None:
             self._timer = self._loop.call_later(_TICK_SECONDS, self._tick)
 
     def forget(self, watched: Watched) -> None:
         """Look no longer at it; harmless if it was not watched."""
-        self._watched.discard(watched)
+        self._watched.pop(watched, None)
 
     def _write(self) -> None:
         due, self._due = self._due, []

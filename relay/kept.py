@@ -1,44 +1,62 @@
-"""What was parsed of YAML files before, kept on disk by the hash of their text: to parse is most of reading the book.
+"""What was made of the book's files before, kept on disk by the hash of what it was made of.
 
-Nothing can be stale: another text has another name. Where nothing can be kept, everything is parsed each time.
+To parse the chapters, and to look at every pattern, is most of the work of reading the book. Nothing can be stale:
+another text has another name. Where nothing can be kept, everything is made anew each time.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relay.explain import literals
 from relay.explain.chapter import parsed
+from relay.explain.patterns import words_of_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from relay.explain.literals import Words
 
 _KEPT_SECONDS = 90 * 86_400  # then a text that is still read is parsed once more, and one that is not is gone
 
 
 class Kept:
-    """A folder of parsed files."""
+    """A folder of what was made."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
     def parsed(self, name: str, text: str) -> tuple[Any, tuple[str, ...]]:
         """The same as `relay.explain.chapter.parsed`."""
-        if self._folder is None:
-            return parsed(name, text)
-        file = self._folder / f"{sha256(text.encode()).hexdigest()}.json"
-        with suppress(OSError, ValueError):
-            return json.loads(file.read_bytes()), ()
+        file = self._file(text.encode())
+        for found in _read(file):
+            return found, ()
         value, problems = parsed(name, text)
         if not problems:
-            with suppress(OSError, TypeError, ValueError):
-                _keep(file, value)
+            _keep(file, value)
         return value, problems
+
+    def words(self, patterns: tuple[str, ...]) -> tuple[Words, ...] | None:
+        """The same as `relay.explain.patterns.words_of_all`."""
+        file = self._file(_maker_of_words(), *map(str.encode, patterns))
+        for found in _read(file):
+            return tuple(map(frozenset, found))
+        words = words_of_all(patterns)
+        if words is not None:
+            _keep(file, [sorted(each) for each in words])
+        return words
+
+    def _file(self, *parts: bytes) -> Path | None:
+        """Where that is kept which is made of these."""
+        made_of = sha256(b"\0".join(parts)).hexdigest()
+        return self._folder / f"{made_of}.json" if self._folder is not None else None
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -54,14 +72,32 @@ def _below(home: str | None) -> str | None:
     return str(Path(home) / ".cache") if home else None
 
 
-def _keep(file: Path, value: Any) -> None:
-    written = json.dumps(value, separators=(",", ":"))
-    if json.loads(written) != value:  # keys that are no text, for one: what comes back would be something else
+def _maker_of_words() -> bytes:
+    """What finds the words of a pattern: this project's code, by means of Python's parser."""
+    with suppress(OSError):
+        return sys.version.encode() + Path(literals.__file__).read_bytes()
+    return os.urandom(16)  # it cannot be known: nothing that is kept serves
+
+
+def _read(file: Path | None) -> list[Any]:
+    """The one value that was kept there; nothing if there is none."""
+    with suppress(OSError, ValueError):
+        return [json.loads(file.read_bytes())] if file is not None else []
+    return []
+
+
+def _keep(file: Path | None, value: Any) -> None:
+    """Keep a value, where that is possible; another process reads the whole of it, or nothing."""
+    if file is None:
         return
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for old in file.parent.glob("*.json"):
-        if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
-            old.unlink(missing_ok=True)
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.write_text(written, "utf-8")
-    fresh.replace(file)  # at once: another process reads the whole of it, or nothing
+    with suppress(OSError, TypeError, ValueError):
+        written = json.dumps(value, separators=(",", ":"))
+        if json.loads(written) != value:  # keys that are no text, for one: what comes back would be something else
+            return
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in file.parent.glob("*.json"):
+            if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                old.unlink(missing_ok=True)
+        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh.write_text(written, "utf-8")
+        fresh.replace(file)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 def read_book(settings: Settings) -> Book:
     """The shipped chapters, behind the operator's own, in the language of the settings."""
-    return Book.read(*book_places(settings), language=settings.reply.language, parse=Kept(cache_folder()).parsed)
+    kept = Kept(cache_folder())
+    return Book.read(*book_places(settings), language=settings.reply.language, parse=kept.parsed, words_of=kept.words)
 
 
 def book_places(settings: Settings) -> tuple[Path, ...]:

@@ -72,9 +72,9 @@ def read_book_or_exit(house: Path | None, language: str = "en") -> Book:
     from relay.explain import Book, BookError
     from relay.kept import Kept, cache_folder
 
-    parse = Kept(cache_folder()).parsed
+    kept = Kept(cache_folder())
     try:
-        return Book.read(*book_places(house), lazy=True, language=language_named(language), parse=parse)
+        return Book.read(*book_places(house), language=language_named(language), parse=kept.parsed, words_of=kept.words)
     except (BookError, OSError) as error:
         refuse(error)
 

@@ -11,7 +11,7 @@ from relay.explain.chapter import BookError
 from relay.explain.conditions import Moment, asks_circumstances, asks_nothing, holds, possible
 from relay.explain.fill import Known, blanks, fill, values_for
 from relay.explain.page import Explanation, Page
-from relay.explain.patterns import Patterns, complaint
+from relay.explain.patterns import Patterns, complaint, words_of_all
 from relay.explain.phrases import IN_ENGLISH
 from relay.explain.reading import read_chapters, read_translation
 from relay.explain.servers import Servers
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from relay.explain.chapter import Parse
     from relay.explain.failure import Failure
+    from relay.explain.patterns import WordsOf
     from relay.explain.phrases import Phrases
     from relay.explain.servers import Server
 
@@ -37,7 +38,13 @@ _STATUS_IN_WORDS = re.compile(r"#([245]\.\d{1,3}\.\d{1,3})\b")
 class Book:
     """Pages in the order in which they are asked. Immutable; one book serves every thread."""
 
-    def __init__(self, pages: Iterable[Page], servers: Iterable[Server] = (), phrases: Phrases = IN_ENGLISH) -> None:
+    def __init__(
+        self,
+        pages: Iterable[Page],
+        servers: Iterable[Server] = (),
+        phrases: Phrases = IN_ENGLISH,
+        words_of: WordsOf = words_of_all,
+    ) -> None:
         """Index the pages. `phrases` are the fixed words of their language; what is not in that is in English.
 
         Raises:
@@ -51,7 +58,7 @@ class Book:
         numbers: dict[str, int] = {}
         self._text = tuple(_numbered(page.when.text, numbers) for page in self._asked)
         self._not_text = tuple(_numbered(page.when.not_text, numbers) for page in self._asked)
-        self._patterns = Patterns(numbers)
+        self._patterns = Patterns(numbers, words_of)
         self._pages_of = _inverted(self._text, len(numbers))
         self._circumstances = tuple(_asks_more(page) for page in self._asked)
         self._blanks = {page.id: blanks(f"{page.title}{page.meaning}{page.advice}{page.more}") for page in self.pages}
@@ -59,16 +66,21 @@ class Book:
         self._check()
 
     @classmethod
-    def read(cls, *paths: Path | str, lazy: bool = False, language: str = ENGLISH, parse: Parse | None = None) -> Book:
+    def read(
+        cls,
+        *paths: Path | str,
+        language: str = ENGLISH,
+        parse: Parse | None = None,
+        words_of: WordsOf = words_of_all,
+    ) -> Book:
         """Read chapters.
 
         Args:
             paths: folders of `*.yaml` files, or single files. What is given first is asked first, so that an
                 operator's own pages come before the shipped ones; of a folder, files in the order of their names.
-            lazy: leave the patterns uncompiled until one is needed (`relay explain 421` never needs them); a
-                mistake in a pattern is then found only at that moment.
             language: of the words, where they are translated: from the folder of that name beside the chapters.
             parse: what makes values of a file's YAML; `relay.kept` has one that remembers.
+            words_of: what finds the words of the patterns; the same.
 
         Raises:
             BookError: the files hold mistakes; the message names every one by file, line, page and key.
@@ -79,9 +91,8 @@ class Book:
         if language != ENGLISH:
             translation = read_translation(paths, language, pages, parse)
             pages, phrases = tuple(map(translation.page, pages)), translation.fixed_words()
-        book = cls(pages, chapters.servers, phrases)
-        if not lazy:
-            book.compile()
+        book = cls(pages, chapters.servers, phrases, words_of)
+        book.compile()
         return book
 
     def page(self, page_id: str) -> Page | None:
@@ -138,7 +149,7 @@ class Book:
             raise BookError("\n".join(problems))
 
     def compile(self) -> None:
-        """Compile the patterns, which otherwise happens at the first look-up that needs them.
+        """Look at the patterns, which otherwise happens at the first look-up.
 
         Raises:
             BookError: a pattern cannot be understood; the message names every page that holds one.

@@ -16,7 +16,11 @@ import re2
 from relay.explain.literals import words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from relay.explain.literals import Words
+
+    WordsOf = Callable[[tuple[str, ...]], tuple[Words, ...] | None]
 
 _MEMORY = 1 << 20  # octets the automaton of one pattern may grow to before it starts anew
 _TEXTS = 256  # texts that are remembered: many refusals are worded alike, but for the names in them
@@ -46,11 +50,17 @@ class Text:
         return answer
 
 
-class Patterns:
-    """An ordered collection of patterns, without regard to case."""
+def words_of_all(patterns: tuple[str, ...]) -> tuple[Words, ...] | None:
+    """The words of each pattern; None if RE2 does not understand one of them."""
+    return None if any(map(complaint, patterns)) else tuple(map(words_of, patterns))
 
-    def __init__(self, patterns: Iterable[str]) -> None:
+
+class Patterns:
+    """An ordered collection of patterns, without regard to case; `words_of` is `words_of_all` or remembers it."""
+
+    def __init__(self, patterns: Iterable[str], words_of: WordsOf = words_of_all) -> None:
         self._patterns = tuple(patterns)
+        self._words_of = words_of
         self.text = lru_cache(_TEXTS)(partial(Text, self))
         self._asked: dict[tuple[int, ...], re2.Filter] = {}  # of the pages that replies have asked for
 
@@ -80,19 +90,22 @@ class Patterns:
         return {name: value for name, value in found.groupdict().items() if value} if found else {}
 
     def prepare(self) -> bool:
-        """Look at every pattern now, and get their words ready; whether all are understood."""
-        understood = not any(map(complaint, self._patterns))
-        if understood:
+        """Get the words of all patterns ready, which otherwise happens at the first look-up; whether that could be."""
+        try:
             _ = self._words
-        return understood
+        except ValueError:
+            return False
+        return True
 
     @cached_property
     def _words(self) -> tuple[ahocorasick.Automaton, tuple[int, ...]]:
         """An automaton of all words, each with the patterns that need it or another; and the patterns without words."""
+        words_of_each = self._words_of(self._patterns)
+        if words_of_each is None:
+            raise ValueError("a pattern cannot be understood; `complaint` says of each why")
         needed: dict[str, list[int]] = {}
         always = []
-        for number, pattern in enumerate(self._patterns):
-            words = words_of(pattern)
+        for number, words in enumerate(words_of_each):
             for word in words:
                 needed.setdefault(word, []).append(number)
             if not words:

@@ -17,7 +17,7 @@ from relay.explain.phrases import IN_ENGLISH
 
 HARDEST = 12  # the grade that meaning and advice together may ask for
 
-PAGES = [page for page in Book.read(shipped_chapters(), lazy=True).pages if not page.retired]
+PAGES = [page for page in Book.read(shipped_chapters()).pages if not page.retired]
 LINK = re.compile(r"https?://\S+")
 
 

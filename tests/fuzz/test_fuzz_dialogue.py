@@ -186,11 +186,6 @@ class Dialogue(RuleBasedStateMachine):
         self.world.wait(seconds)
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="open: now and then, by the order of sets, the model expects another message of a mail that follows one "
-    "given up in time, or a client that has closed its side is told 554 for no recipient; relay or model is wrong",
-)
 @pytest.mark.timeout(900)  # where it fails, the dialogue is made shorter for some minutes
 def test_whatever_is_said_the_promises_hold():
     run_state_machine_as_test(

@@ -4,22 +4,48 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from relay.explain import Book, shipped_chapters
 from relay.explain.chapter import parsed
+from relay.explain.patterns import words_of_all
 from relay.explain.reading import chapters_in
 from relay.kept import Kept, cache_folder
 
 
 def test_the_book_read_from_what_is_kept_is_the_same_book(tmp_path, monkeypatch):
     kept = Kept(tmp_path / "cache")
-    first = Book.read(shipped_chapters(), lazy=True, language="de", parse=kept.parsed)
+    read = partial(Book.read, shipped_chapters(), language="de", parse=kept.parsed, words_of=kept.words)
+    first = read()
     monkeypatch.setattr("relay.kept.parsed", lambda name, _: pytest.fail(f"{name} is parsed again"))
-    again = Book.read(shipped_chapters(), lazy=True, language="de", parse=kept.parsed)
-    assert first.pages == again.pages == Book.read(shipped_chapters(), lazy=True, language="de").pages
+    monkeypatch.setattr("relay.kept.words_of_all", lambda _: pytest.fail("the patterns are looked at again"))
+    assert first.pages == read().pages == Book.read(shipped_chapters(), language="de").pages
+
+
+def test_the_words_of_patterns_are_kept_for_these_patterns_alone(tmp_path):
+    kept = Kept(tmp_path)
+    for patterns in (("mailbox (full|over quota)", "."), ("mailbox (full|over quota)",), (), ("a\0b",)):
+        assert kept.words(patterns) == kept.words(patterns) == words_of_all(patterns)
+
+
+def test_patterns_that_are_not_understood_are_looked_at_each_time(tmp_path):
+    assert Kept(tmp_path).words(("mailbox", "(unclosed")) is words_of_all(("mailbox", "(unclosed")) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_words_found_by_other_code_are_not_believed(tmp_path, monkeypatch):
+    kept = Kept(tmp_path)
+    kept.words(("mailbox",))
+    (file,) = tmp_path.iterdir()
+    file.write_text('[["other"]]')
+    assert kept.words(("mailbox",)) == ({"other"},)  # so it is what is kept that was asked
+    other = tmp_path / "literals.py"
+    other.write_text("# finds other words")
+    monkeypatch.setattr("relay.explain.literals.__file__", str(other))
+    assert kept.words(("mailbox",)) == ({"mailbox"},)
 
 
 @pytest.mark.parametrize("file", chapters_in([shipped_chapters()]), ids=lambda file: file.name)

@@ -16,7 +16,7 @@ from relay.cli import app
 from relay.explain import Book, shipped_chapters
 from relay.languages import LANGUAGES
 
-IDS = [page.id for page in Book.read(shipped_chapters(), lazy=True).pages]
+IDS = [page.id for page in Book.read(shipped_chapters()).pages]
 HOSTILE = """# Mine & <others>: a chapter
 - id: house-x
   reason: filtered
