@@ -16,6 +16,7 @@ from aiosmtpd.smtp import SMTP
 from relay.deadlines import NEVER
 from relay.networks import within
 from relay.proxy.opening import read_proxy_header, shake_hands
+from relay.proxy.patience import Lost, Patience
 from relay.proxy.session import Session
 from relay.smtp import Fault, Phase
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 _PAUSE_OCTETS = 65536  # read no further ahead of what is being worked on
 _LINES_A_TURN = 10  # of one client; then the others have their turn, lest a flood of commands keep everybody waiting
 _MAX_SKIPPED = 1 << 20  # octets of a line without end
-_RATE_SECONDS = 30.0
 _LINGER_SECONDS = 10.0  # for the last reply to be read
 _HTTP = re.compile(rb"[A-Z]+ \S+ HTTP/\d", re.IGNORECASE)  # a browser may be made to say any method, EHLO too
 _TLS_RECORD = b"\x16\x03"
@@ -64,8 +64,7 @@ class ClientConnection(SMTP):
         self._paused = False
         self._skipped = 0  # octets of an overlong line dropped so far
         self._ended = False  # the client has closed its side
-        self._last_heard = self._window_start = 0.0
-        self._window_octets = 0
+        self._patience = Patience(loop.time())
         self._session = Session(self, service)
 
     # -- what asyncio calls
@@ -77,6 +76,7 @@ class ClientConnection(SMTP):
         self.address = peer[0] if isinstance(peer, tuple) else ""
         self.encrypted = transport.get_extra_info("sslcontext") is not None
         self.service.clients.add(self)
+        self.deadline = self.loop.time() + self.service.rules.client_idle
         self.service.deadlines.watch(self)
         if within(self.address, self.listener.proxies):
             self.hold()
@@ -89,9 +89,8 @@ class ClientConnection(SMTP):
         """Work on what came; whatever goes wrong in it ends in one place."""
         if self.closing:
             return
-        self._last_heard = self.loop.time()
         if self._sink is not None:
-            self._window_octets += len(data)
+            self._patience.octets(len(data), self.loop.time())
             data = self._poured(data)
         if data:
             self._buffer += data
@@ -130,22 +129,11 @@ class ClientConnection(SMTP):
         self.proceed()
 
     def expire(self) -> None:
-        """The deadline has passed: silence for too long, or a message that trickles."""
-        rules, now = self.service.rules, self.loop.time()
+        """The deadline has passed. It is not moved with all that happens: often it is only time to look again."""
         if self.closing:  # the last reply is not read either
             self.cut()
-        elif self._sink is None:
-            self._session.dismiss(Fault.IDLE, f"nothing was sent for {rules.client_idle:g} seconds")
-        elif now - self._last_heard >= rules.client_data:
-            self._session.dismiss(
-                Fault.TOO_SLOW, f"the message stopped for {rules.client_data:g} seconds", Phase.MESSAGE
-            )
-        elif self._window_octets and self._window_octets < rules.data_rate * (now - self._window_start):
-            slow = f"the message came at less than {rules.data_rate} octets a second"
-            self._session.dismiss(Fault.TOO_SLOW, slow, Phase.MESSAGE)
         else:
-            self._window_start, self._window_octets = now, 0
-        self.proceed()
+            self._judge()
 
     # -- what the session calls
 
@@ -179,11 +167,11 @@ class ClientConnection(SMTP):
     def take_octets(self, sink: Callable[[bytes], bytes]) -> None:
         """Give what comes to `sink`, until it calls `take_lines` and returns what it leaves over."""
         self._sink = sink
-        self._open_window()
+        self._await_message()
         if self._buffer:
             octets = bytes(self._buffer)
             self._buffer.clear()
-            self._window_octets += len(octets)
+            self._patience.octets(len(octets), self.loop.time())
             self._buffer[:0] = sink(octets)
 
     def take_lines(self) -> None:
@@ -194,7 +182,7 @@ class ClientConnection(SMTP):
         """The upstream is slow with the message: so is the client made (or no longer)."""
         if on != self._throttled:
             self._throttled = on
-            self._open_window()
+            self._await_message()
             self._settle()
 
     def welcome(self) -> None:
@@ -258,9 +246,24 @@ class ClientConnection(SMTP):
         if self._ended and not (self.closing or self._turn_over) and self._owes_nothing():
             self.close()
         if not self.closing:
+            self._patience.last_event = self.loop.time()
             self._settle()
 
     # -- details
+
+    def _judge(self) -> None:
+        """Lose patience, or set the time to look again."""
+        rules, now = self.service.rules, self.loop.time()
+        if self._sink is not None and not self._throttled:
+            judged = self._patience.with_message(rules, now)
+        elif self._held or self._throttled or self._session.busy:  # it waits for us, not we for it
+            judged = now + rules.client_idle
+        else:
+            judged = self._patience.with_silence(rules, now)
+        if isinstance(judged, Lost):
+            self._session.dismiss(*judged)
+        else:
+            self.deadline = judged
 
     def _owes_nothing(self) -> bool:
         """Whether a client that has ended its side is done, or in a message that will never be complete."""
@@ -342,20 +345,12 @@ class ClientConnection(SMTP):
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def _settle(self) -> None:
-        """Whether to read from the client now, and how long to wait for it."""
-        if self.transport is None:
-            return
-        if (self._throttled or len(self._buffer) > _PAUSE_OCTETS) is not self._paused:
+        """Whether to read from the client now."""
+        if (self._throttled or len(self._buffer) > _PAUSE_OCTETS) is not self._paused and self.transport is not None:
             self._paused = not self._paused
             (self.transport.pause_reading if self._paused else self.transport.resume_reading)()
-        if self._sink is not None and not self._throttled:
-            rules = self.service.rules
-            self.deadline = min(self._last_heard + rules.client_data, self._window_start + _RATE_SECONDS)
-        elif self._held or self._throttled or self._session.busy:
-            self.deadline = NEVER  # it waits for us, not we for it
-        else:
-            self.deadline = self.loop.time() + self.service.rules.client_idle
 
-    def _open_window(self) -> None:
-        self._window_start = self._last_heard = self.loop.time()
-        self._window_octets = 0
+    def _await_message(self) -> None:
+        self._patience.begin_message(self.loop.time())
+        if not self.closing:
+            self._judge()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_RECIPIENTS, MAX_ERRORS, MAX_OCTETS = 5, 8, 4_000  # the limits of the relay that is tested
 
+_OWN_REFUSAL = b"This relay refused it"
 _PASSED_ON = ("MAIL", "RCPT", "DATA", "CHUNK", "MESSAGE", "AUTH", "RSET")
 _OWN = {"EHLO": 250, "HELO": 250, "NOOP": 250, "VRFY": 252, "HELP": 214, "RSET": 250, "QUIT": 221, "CONNECT": 220}
 _NOT_SERVED = ("EXPN", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD", "BURL", "STARTTLS")
@@ -63,6 +64,7 @@ class Conversation:
         self._name(item)
         self._judge(item, code, wire)
         self._learn(item, code)
+        self._errors += code // 100 == 5 and _OWN_REFUSAL in wire
         if code == 421:
             self.dismiss(wire)
         self.dismissed = self.dismissed or item.verb == "QUIT"
@@ -142,7 +144,6 @@ class Conversation:
     def _learn(self, item: Item, code: int) -> None:
         said = self._record.said.get(item.key, [])
         own = code >= 400 and code not in [one.code for one in self._said_to(item)]
-        self._errors += code // 100 == 5 and not said
         self.mode = {354: "message", 334: "login"}.get(code, self.mode)
         match item.verb:
             case "MAIL" if code < 400:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import socket
 import time
+import urllib.request
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -146,6 +148,30 @@ def test_auth_line(start, upstream):
     assert f"AUTH XOAUTH2 {token}".encode() in upstream.conduct.lines
 
 
+def test_each_limit_has_its_counter(start):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    limits = {"connections": 2, "recipients": 1, "message_size": 1000, "errors": 3, "command_line": 512}
+    relay = start({"limits": limits, "timeouts": {"client_idle": 1}, "web": {"listen": f"127.0.0.1:{port}"}})
+    with Client(relay.addresses[0]) as client, Client(relay.addresses[0]) as silent:
+        client.greet()
+        silent.greet()
+        with Client(relay.addresses[0]) as third:
+            assert third.hear().code == 421
+        client.begin_mail()
+        assert client.ask("RCPT TO:<second@there.example>").code == 452
+        assert client.ask("RSET").code == 250
+        assert client.send_mail(b"x" * 2000 + b"\r\n").code == 552
+        assert client.ask("NOOP " + "x" * 600).code == 500
+        assert client.ask("NONSENSE").code == 500
+        assert client.ask("NONSENSE").code == 421
+        assert silent.hear().code == 421
+    counted = ("too-many-connections", "too-many-recipients", "message-too-big", "line-too-long", "unknown-command")
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    for fault in (*counted, "too-many-errors", "idle"):
+        assert f'relay_faults_total{{fault="{fault}"}} 1.0' in text
+
+
 def test_client_idle(start):
     relay = start({"timeouts": {"client_idle": 0.5}})
     with Client(relay.addresses[0]) as client:
@@ -184,7 +210,7 @@ def test_client_data(start, upstream):
 @pytest.mark.parametrize(("rate", "passes"), [(500, False), (0, True), (5, True)])
 def test_data_rate(start, upstream, rate, passes):
     """Ten octets a second; the window over which the pace is taken is shortened from 30 s to 1 s."""
-    relay = start({"limits": {"data_rate": rate}}, "from relay.proxy import server; server._RATE_SECONDS = 1.0")
+    relay = start({"limits": {"data_rate": rate}}, "from relay.proxy import patience; patience._RATE_SECONDS = 1.0")
     with Client(relay.addresses[0]) as client:
         client.greet()
         client.begin_message()
