@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Coroutine  # noqa: TC003 -- typer reads annotations when it runs
@@ -150,6 +149,8 @@ class _progress:  # noqa: N801 -- it reads as a function
 
 
 def _run(settings: Settings, work: Callable[[Queue], Coroutine[Any, Any, None]]) -> None:
+    import asyncio
+
     from sqlalchemy.exc import SQLAlchemyError
 
     from relay.retry.queue import Queue

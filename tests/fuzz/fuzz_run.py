@@ -121,7 +121,8 @@ def _under_atheris(name: str, seconds: int) -> Result:
     if done.returncode == 0:
         return Result(name, tried, 0)
     said = done.stderr.decode("utf-8", "replace")
-    return Result(name, tried, 1, f"in {folder}:\n{said[said.find(' === Uncaught') :][:4000]}")
+    why = said.partition("Uncaught Python exception")[2] or said[-4000:]
+    return Result(name, tried, 1, f"in {folder}:\n{why[:4000]}")
 
 
 def _say(line: str) -> None:

@@ -20,7 +20,8 @@ _OWN_REFUSAL = b"This relay refused it"
 _PASSED_ON = ("MAIL", "RCPT", "DATA", "CHUNK", "MESSAGE", "AUTH", "RSET")
 _OWN = {"EHLO": 250, "HELO": 250, "NOOP": 250, "VRFY": 252, "HELP": 214, "RSET": 250, "QUIT": 221, "CONNECT": 220}
 _NOT_SERVED = ("EXPN", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD", "BURL", "STARTTLS")
-_PATH = re.compile(rb"(?:FROM|TO):<[a-z0-9]*@?[a-z.]*>(?: [A-Z0-9=]+)*", re.IGNORECASE)
+_PATH = re.compile(rb"(FROM|TO):<[a-z0-9]*@?[a-z.]*>(?: [A-Z0-9=]+)*", re.IGNORECASE)
+_KEYWORDS = {b"FROM": "MAIL", b"TO": "RCPT"}
 
 
 class Conversation:
@@ -35,6 +36,7 @@ class Conversation:
         self.waited = False  # for so long that patience may have been lost on any side
         self._record = record
         self._hello = self._logged_in = False
+        self._login_troubles = 0  # how many there had been then: what carries a login is not replaced in silence
         self._open = False  # a mail transaction is open
         self._unsure = False  # it may have been lost
         self._accepted: set[bytes] = set()
@@ -105,6 +107,7 @@ class Conversation:
     def _deserved(self, item: Item) -> set[int]:
         """The codes of the relay's own that this may be answered with now; 421 is judged apart."""
         begun = item.troubles if item.verb in ("MAIL", "AUTH", "EHLO") else min(item.troubles, self._troubles)
+        begun = min(begun, self._login_troubles) if self._logged_in else begun
         troubled = {451} if self.waited or self._record.troubles > begun else set()
         return self._faults_of(item) | self._openings(item) | troubled | {421}
 
@@ -117,7 +120,8 @@ class Conversation:
 
     def _faults_of(self, item: Item) -> set[int]:
         out_of_turn = {503} if not self._open or self._unsure else set()
-        malformed = set() if _PATH.fullmatch(item.argument) else {501, 553}
+        path = _PATH.fullmatch(item.argument)
+        malformed = set() if path and _KEYWORDS[path[1].upper()] == item.verb else {501, 553}
         match item.verb:
             case "MAIL":
                 return malformed | ({503} if not self._hello or self._open or self._unsure else set())
@@ -160,7 +164,8 @@ class Conversation:
             case "RSET" | "MESSAGE":
                 self._end(item, code, own=own)
             case "AUTH":
-                self._logged_in = self._logged_in or code == 235
+                if code // 100 == 2:  # 235 should be said, but the first digit decides (RFC 5321 section 4.2)
+                    self._logged_in, self._login_troubles = True, item.troubles
         if own and item.verb in ("RCPT", "DATA", "CHUNK"):
             self._unsure = self._unsure or code in (451, 554)
             self._spoilt |= {code} if code in (550, 552) else set()
