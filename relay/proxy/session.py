@@ -64,7 +64,7 @@ class Session:
         handler = self._COMMANDS.get(verb.upper(), Session._unknown)
         if len(line) + 2 > self.service.rules.command_line and handler is not Session._auth:  # 2: it counts the CRLF
             handler = Session._overlong
-        if self.busy and handler not in self._OVERLAPPING:
+        if handler not in self._OVERLAPPING and self.busy:
             return False
         if self.service.draining and self.transaction is None and handler is not Session._quit:
             return self.dismiss(Fault.SHUTTING_DOWN)
@@ -161,6 +161,11 @@ class Session:
             return self.dismiss(Fault.TOO_MANY_ERRORS)
         return self.refuse(fault, detail, phase)
 
+    def _forget_broken(self) -> None:
+        """What begins something new ends a mail whose upstream was lost: nothing of it is left there."""
+        if self.transaction is not None and self.transaction.broken:
+            self._end_transaction()
+
     def _end_transaction(self) -> None:
         if self.transaction is not None:
             self.transaction.leave()
@@ -206,6 +211,7 @@ class Session:
         return True
 
     def _auth(self, argument: bytes) -> bool:
+        self._forget_broken()
         if self._greeting is None or self.transaction is not None:
             return self._error(Fault.BAD_SEQUENCE, "AUTH comes after EHLO and before MAIL", Phase.AUTH)
         fault = self.login.refusal()
@@ -216,8 +222,7 @@ class Session:
 
     def _mail(self, argument: bytes) -> bool:
         path = parse_path(argument, b"FROM:")
-        if self.transaction is not None and self.transaction.broken:
-            self._end_transaction()
+        self._forget_broken()
         if self._greeting is None or self.transaction is not None:
             detail = "MAIL inside a mail transaction" if self.transaction else "EHLO or HELO must come first"
             return self._error(Fault.BAD_SEQUENCE, detail, Phase.MAIL)

@@ -6,8 +6,8 @@ import re
 from typing import NamedTuple
 
 # The path of nearly all mail, then any path with quoted strings in it, then the path without brackets of old printers.
-# A tab is a blank between words, and a control octet within a path.
-_PLAIN = re.compile(rb"[ \t]*(<[^<>\"\\\t]*>)[ \t]*$|[ \t]*(<[^<>\"\\\t]*>)([ \t].*)$")
+# A tab is a blank between words, and a control octet within a path. The first holds no control octet anywhere.
+_PLAIN = re.compile(rb"[ \t]*(<[^<>\"\\\x00-\x1f\x7f]*>)([ \t][^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
 _QUOTED = re.compile(rb"[ \t]*(<(?:[^<>\"\\\t]|\"(?:[^\"\\\t]|\\[^\t])*\"|\\[^\t])*>)([ \t].*)?$")
 _BARE = re.compile(rb"[ \t]*([^\s<>\"]+)([ \t].*)?$")
 _SOURCE_ROUTE = re.compile(rb"@[^:]*:")
@@ -62,13 +62,14 @@ def parse_path(argument: bytes, keyword: bytes) -> Path | None:
     Missing brackets are added and blanks between keyword and path dropped: old appliances send neither as they should,
     and neither changes the address. Control octets are refused; whether 8-bit ones may stand here is the caller's rule.
     """
-    if argument[: len(keyword)].upper() != keyword or _FORBIDDEN.search(argument):
+    if argument[: len(keyword)].upper() != keyword:
         return None
     behind = argument[len(keyword) :]
     found = _PLAIN.match(behind)
-    if found:
-        return Path(found[1] or found[2], (found[3] or b"").rstrip())
-    found = _QUOTED.match(behind)
+    if not found:
+        if _FORBIDDEN.search(behind):
+            return None
+        found = _QUOTED.match(behind)
     if found:
         return Path(found[1], (found[2] or b"").rstrip())
     found = _BARE.match(behind)

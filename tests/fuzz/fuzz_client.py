@@ -63,7 +63,7 @@ class Client:
         """The messages that the upstream may have got from this client, by their mail."""
         now = self.waiting[0] if self.waiting else None
         under_way = {self.talk.mail: self.talk.text_of(now)} if now and now.verb == "MESSAGE" and now.clean else {}
-        return self.talk.messages | under_way
+        return under_way | self.talk.messages
 
     # -- saying
 

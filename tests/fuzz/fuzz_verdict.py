@@ -8,6 +8,7 @@ must have the message: once, octet for octet, for those recipients that the clie
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,8 +82,11 @@ class Conversation:
     def _said_to(self, item: Item) -> list[Said]:
         """What the upstream may have said to it."""
         said = self._record.said.get(item.key, []) if item.verb in _PASSED_ON else []
-        # Said before a command came, but heard behind it: no relay can tell. Of a message it must not be believed.
-        return said if item.verb in ("MESSAGE", "CHUNK") else [*said, *self._record.early]
+        if item.verb in ("MESSAGE", "CHUNK") or not self._record.early:
+            return said
+        # Said before a command came, but heard behind it: no relay can tell, nor that from then on each reply answers
+        # the command before. Of a message it must not be believed.
+        return [*self._record.early, *chain.from_iterable(self._record.said.values())]
 
     def _judge(self, item: Item, code: int, wire: bytes) -> None:
         said = self._said_to(item)
@@ -154,6 +158,8 @@ class Conversation:
                 self._begin(item)
             case "MAIL" if code == 451 or not own:  # the upstream has no other mail then
                 self._open = False
+            case "MAIL":  # a mail that is open may have been lost with its upstream, and is forgotten now
+                self._unsure = self._unsure or self._open
             case "RCPT":
                 self._named += 1
                 self._accepted |= {item.key[1]} if code < 400 else set()
