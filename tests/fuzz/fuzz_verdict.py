@@ -154,12 +154,8 @@ class Conversation:
         own = code >= 400 and code not in [one.code for one in self._said_to(item)]
         self.mode = {354: "message", 334: "login"}.get(code, self.mode)
         match item.verb:
-            case "MAIL" if code < 400:
-                self._begin(item)
-            case "MAIL" if code == 451 or not own:  # the upstream has no other mail then
-                self._open = False
-            case "MAIL":  # a mail that is open may have been lost with its upstream, and is forgotten now
-                self._unsure = self._unsure or self._open
+            case "MAIL":
+                self._begin(item, code, own=own)
             case "RCPT":
                 self._named += 1
                 self._accepted |= {item.key[1]} if code < 400 else set()
@@ -184,7 +180,12 @@ class Conversation:
             self.messages[self.mail] = self.text_of(item)
         self._open, self._unsure = False, code >= 400 and item.verb == "RSET"
 
-    def _begin(self, item: Item) -> None:
+    def _begin(self, item: Item, code: int, *, own: bool) -> None:
+        if code >= 400:
+            if code == 451 or not own:  # the upstream has no other mail then
+                self._open = False
+            self._unsure = self._unsure or self._open  # it may have been lost with its upstream, and is forgotten now
+            return
         self._open, self._unsure, self.mail = True, False, item.key[1]
         self._accepted, self._named, self._chunks, self._spoilt = set(), 0, [], set()
         self._troubles = item.troubles
