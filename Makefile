@@ -13,12 +13,13 @@ HARAKA := benchmarks/.cache/haraka/$(HARAKA_VERSION)
 help:            ## this list
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
+# The last step is what pip does for all but an editable installation: else each start compiles, where Python may not write.
 $(VENV)/run: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "explaining-relay needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name one with PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --require-hashes -r requirements.lock
 	$(PIP) install --quiet --no-deps --editable .
-	$(BIN)/python -m compileall -q relay # what pip does for all but an editable installation; else each start compiles, where Python may not write
+	$(BIN)/python -m compileall -q relay
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run requirements-dev.lock
