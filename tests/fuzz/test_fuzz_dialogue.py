@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fuzz_client import Client
     from fuzz_upstream import UpstreamEnd
 
-_EXAMPLES = int(os.environ.get("FUZZ_DIALOGUES", "200"))
+_EXAMPLES = int(os.environ.get("FUZZ_DIALOGUES", "100"))
 _STEPS = int(os.environ.get("FUZZ_STEPS", "50"))
 
 _LINES = st.sampled_from(
