@@ -7,7 +7,6 @@ MAX_LINES = 200
 
 _CODES = {b"%d" % code: code for code in range(200, 600)}
 _LAST = (b" ", b"")
-_BLANK = 0x20
 
 
 class GarbledError(Exception):
@@ -41,16 +40,7 @@ class ReplyReader:
                 a server that says such a thing is not to be believed in anything it said in the same breath.
         """
         code = _CODES.get(data[:3])
-        end = data.find(b"\r")
-        # A whole reply in one line, as nearly all are; where this does not hold, nothing is decided.
-        if (
-            code
-            and 3 < end < MAX_OCTETS
-            and data[3] == _BLANK
-            and data[end:] == b"\r\n"
-            and not (self._rest or self._lines)
-            and data.find(b"\n") > end
-        ):
+        if code and not (self._rest or self._lines) and _is_one_line(data):
             return [(code, (data[4:-2],))]
         replies: list[tuple[int, tuple[bytes, ...]]] = []
         *lines, self._rest = (self._rest + data).split(b"\r\n")
@@ -74,6 +64,12 @@ class ReplyReader:
         self._octets += len(line) + 2
         if len(self._lines) > MAX_LINES or self._octets > MAX_OCTETS:
             raise GarbledError(f"a reply of more than {MAX_LINES} lines or {MAX_OCTETS} octets")
+
+
+def _is_one_line(data: bytes) -> bool:
+    """Whether what begins with a code is a whole reply in one line, as nearly all are; False decides nothing."""
+    end = data.find(b"\r")
+    return data[end:] == b"\r\n" and data[3:4] == b" " and 3 < end < MAX_OCTETS and data.find(b"\n") > end
 
 
 def _shown(line: bytes) -> str:

@@ -59,9 +59,8 @@ class Reply(NamedTuple):
     def wire(self) -> bytes:
         """The reply for a client: unchanged, unless its octets may not stand in a reply (RFC 5321 4.5.3.1.5)."""
         lines = self.lines
-        last = lines[-1]
-        if len(lines) == 1 and len(last) <= _TEXT_OCTETS and not last.translate(None, _PRINTABLE):  # as nearly all are
-            return b"%d %s\r\n" % (self.code, last)
+        if len(lines) == 1 and _sound(lines[0]):  # as nearly all are
+            return b"%d %s\r\n" % (self.code, lines[0])
         if not all(map(_sound, lines)):
             lines = tuple(_mended(line, self.code) for line in lines)
         *first, last = lines

@@ -79,12 +79,10 @@ class Connection(SMTPProtocol):
         if self._unsaid and not (self.pending or self._replies.empty):
             self._begun_too_early()
         said, self._unsaid = self._unsaid, []
-        octets = b""
-        for command in said:
-            self._expect(command)
-            octets += command.line + b"\r\n"
-        if octets:
-            self._write(octets)
+        if said:
+            for command in said:
+                self._expect(command)
+            self._write(b"".join([command.line + b"\r\n" for command in said]))
 
     def _expect(self, expected: Expected) -> None:
         if not self.pending:

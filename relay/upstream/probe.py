@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from relay.deadlines import Deadlines
-from relay.smtp import Reply
+from relay.smtp import Phase, Reply
 from relay.upstream.dial import connect, steps
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from relay.upstream.connection import Connection
     from relay.upstream.server import Server
+
+_POLITE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ async def probe(server: Server) -> AsyncIterator[ProbeStep]:
             if refusal is not None:
                 return
     finally:
-        connection.quit()
+        await asyncio.wait({connection.ask(b"QUIT", Phase.MAIL)}, timeout=_POLITE_SECONDS)
+        connection.abort()  # here, for nobody keeps the loop alive to hear the farewell later
 
 
 def _connected(connection: Connection) -> str:
