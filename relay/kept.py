@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relay.explain import literals
+from relay.explain import Book, literals
 from relay.explain.chapter import parsed
 from relay.explain.patterns import words_of_all
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from relay.explain.literals import Words
 
+_NOTHING = object()  # None may be kept: an empty file has that value
 _KEPT_SECONDS = 90 * 86_400  # then a text that is still read is parsed once more, and one that is not is gone
 
 
@@ -36,7 +37,8 @@ class Kept:
     def parsed(self, name: str, text: str) -> tuple[Any, tuple[str, ...]]:
         """The same as `relay.explain.chapter.parsed`."""
         file = self._file(text.encode())
-        for found in _read(file):
+        found = _read(file)
+        if found is not _NOTHING:
             return found, ()
         value, problems = parsed(name, text)
         if not problems:
@@ -46,7 +48,8 @@ class Kept:
     def words(self, patterns: tuple[str, ...]) -> tuple[Words, ...] | None:
         """The same as `relay.explain.patterns.words_of_all`."""
         file = self._file(_maker_of_words(), *map(str.encode, patterns))
-        for found in _read(file):
+        found = _read(file)
+        if found is not _NOTHING:
             return tuple(map(frozenset, found))
         words = words_of_all(patterns)
         if words is not None:
@@ -57,6 +60,12 @@ class Kept:
         """Where that is kept which is made of these."""
         made_of = sha256(b"\0".join(parts)).hexdigest()
         return self._folder / f"{made_of}.json" if self._folder is not None else None
+
+
+def read_book(*paths: Path | str, language: str) -> Book:
+    """`Book.read` with all that was made of these files before."""
+    kept = Kept(cache_folder())
+    return Book.read(*paths, language=language, parse=kept.parsed, words_of=kept.words)
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -79,11 +88,11 @@ def _maker_of_words() -> bytes:
     return os.urandom(16)  # it cannot be known: nothing that is kept serves
 
 
-def _read(file: Path | None) -> list[Any]:
-    """The one value that was kept there; nothing if there is none."""
+def _read(file: Path | None) -> Any:
+    """The value that was kept there; _NOTHING if there is none."""
     with suppress(OSError, ValueError):
-        return [json.loads(file.read_bytes())] if file is not None else []
-    return []
+        return json.loads(file.read_bytes()) if file is not None else _NOTHING
+    return _NOTHING
 
 
 def _keep(file: Path | None, value: Any) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from relay import kept
 from relay.config.listener import ListenerTLS, LoginRule
-from relay.explain.book import Book
 from relay.explain.shelf import shipped_chapters
-from relay.kept import Kept, cache_folder
 from relay.proxy.service import Listener, Rules, Teller
 from relay.smtp import Phase
 from relay.upstream.pool import Keeping
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
 
     from relay.config import Settings
     from relay.config.listener import Listener as ListenerSettings
+    from relay.explain.book import Book
 
 
 def read_book(settings: Settings) -> Book:
     """The shipped chapters, behind the operator's own, in the language of the settings."""
-    kept = Kept(cache_folder())
-    return Book.read(*book_places(settings), language=settings.reply.language, parse=kept.parsed, words_of=kept.words)
+    return kept.read_book(*book_places(settings), language=settings.reply.language)
 
 
 def book_places(settings: Settings) -> tuple[Path, ...]:

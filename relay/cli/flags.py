@@ -69,12 +69,11 @@ def book_places(house: Path | None) -> tuple[Path, ...]:
 
 def read_book_or_exit(house: Path | None, language: str = "en") -> Book:
     """The book; where it cannot be read, every mistake is printed and the command ends with status 2."""
-    from relay.explain import Book, BookError
-    from relay.kept import Kept, cache_folder
+    from relay.explain import BookError
+    from relay.kept import read_book
 
-    kept = Kept(cache_folder())
     try:
-        return Book.read(*book_places(house), language=language_named(language), parse=kept.parsed, words_of=kept.words)
+        return read_book(*book_places(house), language=language_named(language))
     except (BookError, OSError) as error:
         refuse(error)
 

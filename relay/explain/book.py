@@ -11,7 +11,7 @@ from relay.explain.chapter import BookError
 from relay.explain.conditions import Moment, asks_circumstances, asks_nothing, holds, possible
 from relay.explain.fill import Known, blanks, fill, values_for
 from relay.explain.page import Explanation, Page
-from relay.explain.patterns import Patterns, complaint, words_of_all
+from relay.explain.patterns import PatternError, Patterns, complaint, words_of_all
 from relay.explain.phrases import IN_ENGLISH
 from relay.explain.reading import read_chapters, read_translation
 from relay.explain.servers import Servers
@@ -154,14 +154,15 @@ class Book:
         Raises:
             BookError: a pattern cannot be understood; the message names every page that holds one.
         """
-        if self._patterns.prepare():
-            return
-        problems = [
-            f"page {page.id}: {why}"
-            for page in self.pages
-            for why in filter(None, map(complaint, (*page.when.text, *page.when.not_text)))
-        ]
-        raise BookError("\n".join(problems))
+        try:
+            self._patterns.prepare()
+        except PatternError:
+            problems = [
+                f"page {page.id}: {why}"
+                for page in self.pages
+                for why in filter(None, map(complaint, (*page.when.text, *page.when.not_text)))
+            ]
+            raise BookError("\n".join(problems)) from None
 
 
 def _numbered(patterns: tuple[str, ...], numbers: dict[str, int]) -> tuple[int, ...]:

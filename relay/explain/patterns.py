@@ -50,6 +50,10 @@ class Text:
         return answer
 
 
+class PatternError(ValueError):
+    """A pattern cannot be understood; `complaint` says of each why."""
+
+
 def words_of_all(patterns: tuple[str, ...]) -> tuple[Words, ...] | None:
     """The words of each pattern; None if RE2 does not understand one of them."""
     return None if any(map(complaint, patterns)) else tuple(map(words_of, patterns))
@@ -89,20 +93,20 @@ class Patterns:
         found = _compiled(self._patterns[number]).search(text)
         return {name: value for name, value in found.groupdict().items() if value} if found else {}
 
-    def prepare(self) -> bool:
-        """Get the words of all patterns ready, which otherwise happens at the first look-up; whether that could be."""
-        try:
-            _ = self._words
-        except ValueError:
-            return False
-        return True
+    def prepare(self) -> None:
+        """Get the words of all patterns ready, which otherwise happens at the first look-up.
+
+        Raises:
+            PatternError: one of them cannot be understood.
+        """
+        _ = self._words
 
     @cached_property
     def _words(self) -> tuple[ahocorasick.Automaton, tuple[int, ...]]:
         """An automaton of all words, each with the patterns that need it or another; and the patterns without words."""
         words_of_each = self._words_of(self._patterns)
         if words_of_each is None:
-            raise ValueError("a pattern cannot be understood; `complaint` says of each why")
+            raise PatternError("a pattern cannot be understood")
         needed: dict[str, list[int]] = {}
         always = []
         for number, words in enumerate(words_of_each):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
-import socket
 from pathlib import Path
 
 import pytest
 from hostile_client import Attacker
 from hostile_upstream import Speaker, Upstream, says
-from running_relay import run_relay, wait_for
+from running_relay import free_port, run_relay, wait_for
 from secret_search import MARK, encoded, found_in, left_by, page, percent_encoded
 
 NUL, SOH = "\0", "\1"
@@ -56,8 +55,7 @@ def asks_for(count: int, verdict: bytes | None):
 
 @pytest.fixture(scope="module")
 def site() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture(scope="module", params=["json", "console"])

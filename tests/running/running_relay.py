@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -64,6 +65,12 @@ def wait_for(condition: Callable[[], T | None], what: str, seconds: float = 8) -
             return found
         time.sleep(0.01)  # the pace of asking, not a guess at how long it takes
     pytest.fail(f"waited {seconds:g} s for {what}, in vain")
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def write_settings(path: Path, settings: Settings) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import socket
 import time
-import urllib.request
 from contextlib import ExitStack, suppress
 
 import pytest
 from running_client import Client, assert_explained
+from running_relay import free_port
+from secret_search import page
 
 BEHIND = {"listen": [{"address": "127.0.0.1:0", "allow": ["192.0.2.0/24"], "proxy_protocol": ["127.0.0.1"]}]}
 WRONG = base64.b64encode(b"\0anna\0wrong").decode()
@@ -149,8 +149,7 @@ def test_auth_line(start, upstream):
 
 
 def test_each_limit_has_its_counter(start):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     limits = {"connections": 2, "recipients": 1, "message_size": 1000, "errors": 3, "command_line": 512}
     relay = start({"limits": limits, "timeouts": {"client_idle": 1}, "web": {"listen": f"127.0.0.1:{port}"}})
     with Client(relay.addresses[0]) as client, Client(relay.addresses[0]) as silent:
@@ -167,7 +166,7 @@ def test_each_limit_has_its_counter(start):
         assert client.ask("NONSENSE").code == 421
         assert silent.hear().code == 421
     counted = ("too-many-connections", "too-many-recipients", "message-too-big", "line-too-long", "unknown-command")
-    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    text = page(port, "/metrics").decode()
     for fault in (*counted, "too-many-errors", "idle"):
         assert f'relay_faults_total{{fault="{fault}"}} 1.0' in text
 

@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import socket
-import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from running_client import Client, assert_explained
-from running_relay import run_relay, wait_for, write_settings
+from running_relay import free_port, run_relay, wait_for, write_settings
+from secret_search import page
 
 SEVERAL = {"workers": 3}
 
@@ -156,22 +156,20 @@ def test_two_relays_do_not_share_an_address_by_mistake(start, upstream, tmp_path
 
 
 def test_metrics_are_those_of_all_workers(start):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     relay = start({**SEVERAL, "web": {"listen": f"127.0.0.1:{port}"}})
     send(relay, 12)
-    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    text = page(port, "/metrics").decode()
     assert "relay_messages_total 12.0" in text
     assert "relay_connections_total 12.0" in text
 
 
 def test_the_clients_of_a_worker_that_died_are_no_longer_shown(start):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     relay = start({"workers": 2, "web": {"listen": f"127.0.0.1:{port}"}})
 
     def shown() -> str:
-        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+        text = page(port, "/metrics").decode()
         return next(line for line in text.splitlines() if line.startswith("relay_clients "))
 
     with Client(relay.addresses[0]) as client:

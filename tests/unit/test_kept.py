@@ -95,9 +95,9 @@ def test_what_has_not_been_wanted_for_long_is_removed(tmp_path):
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({"CACHE_DIRECTORY": "/var/cache/x:/var/cache/y", "HOME": "/root"}, "/var/cache/x"),
-        ({"XDG_CACHE_HOME": "/c", "HOME": "/root"}, "/c/explaining-relay"),
-        ({"HOME": "/root"}, "/root/.cache/explaining-relay"),
+        ({"CACHE_DIRECTORY": "/var/cache/x:/var/cache/y", "HOME": "/home/anna"}, "/var/cache/x"),
+        ({"XDG_CACHE_HOME": "/c", "HOME": "/home/anna"}, "/c/explaining-relay"),
+        ({"HOME": "/home/anna"}, "/home/anna/.cache/explaining-relay"),
         ({"XDG_CACHE_HOME": "relative"}, None),
         ({}, None),
     ],
