@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _LOOKED_AT = 2_048  # characters of a reply that are looked at: what is decisive comes early, and time is bounded
 _MOMENTS = 4_096  # combinations of phase, code, status and fault that are remembered
+_WORDINGS = 256  # at such a moment: many refusals are worded alike, but for the names in them
 
 # qmail, Cisco and others write the enhanced code inside their words: "sorry, no mailbox here (#5.1.1)".
 _STATUS_IN_WORDS = re.compile(r"#([245]\.\d{1,3}\.\d{1,3})\b")
@@ -63,6 +64,7 @@ class Book:
         self._circumstances = tuple(_asks_more(page) for page in self._asked)
         self._blanks = {page.id: blanks(f"{page.title}{page.meaning}{page.advice}{page.more}") for page in self.pages}
         self._wordless = lru_cache(_MOMENTS)(self._find_wordless)
+        self._worded = lru_cache(_WORDINGS)(self._find_worded)
         self._check()
 
     @classmethod
@@ -117,16 +119,25 @@ class Book:
     def _first(self, failure: Failure, text: str) -> int:
         reply = failure.reply
         moment = Moment(reply.phase, reply.code, reply.status or _status_in_words(reply.code, text), reply.fault)
-        said = self._patterns.text(without_names(text) if reply.fault is None else "")
-        worded = {index for number in said.possible for index in self._pages_of[number]}
-        for index in sorted(worded.union(self._wordless(moment))):  # what is cheap to ask is asked first
-            if (
-                (not self._text[index] or (possible(self._asked[index].when, moment) and said.says(self._text[index])))
-                and not said.says(self._not_text[index])
-                and (not self._circumstances[index] or self._holds(index, failure, text))
-            ):
+        words = without_names(text) if reply.fault is None else ""
+        for index in self._worded(words, moment):
+            if not self._circumstances[index] or self._holds(index, failure, text):
                 return index
         return len(self._asked) - 1
+
+    def _find_worded(self, words: str, moment: Moment) -> tuple[int, ...]:
+        """The pages that fit these words and this moment, in order, up to the first that asks for nothing more."""
+        said = self._patterns.text(words)
+        worded = {index for number in said.possible for index in self._pages_of[number]}
+        found = []
+        for index in sorted(worded.union(self._wordless(moment))):  # what is cheap to ask is asked first
+            if (
+                not self._text[index] or (possible(self._asked[index].when, moment) and said.says(self._text[index]))
+            ) and not said.says(self._not_text[index]):
+                found.append(index)
+                if not self._circumstances[index]:
+                    break
+        return tuple(found)
 
     def _find_wordless(self, moment: Moment) -> tuple[int, ...]:
         """The pages that ask for no words and fit this moment."""

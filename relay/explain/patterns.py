@@ -7,7 +7,7 @@ that it has met, but takes 5 to 80 ms for a new one, and grows by 100 MB in some
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import ahocorasick
@@ -23,31 +23,25 @@ if TYPE_CHECKING:
     WordsOf = Callable[[tuple[str, ...]], tuple[Words, ...] | None]
 
 _MEMORY = 1 << 20  # octets the automaton of one pattern may grow to before it starts anew
-_TEXTS = 256  # texts that are remembered: many refusals are worded alike, but for the names in them
 _COMPILED = 256  # single patterns that are kept compiled: those with names in them, and those of host names
 
 
 class Text:
-    """One text that the patterns are asked of; what was asked once is remembered.
+    """One text that the patterns are asked of.
 
     `possible` are the numbers of the patterns that may be found in it; no other is.
     """
 
-    __slots__ = ("_answers", "_octets", "_patterns", "possible")
+    __slots__ = ("_octets", "_patterns", "possible")
 
     def __init__(self, patterns: Patterns, text: str) -> None:
         self.possible = patterns.possible_in(text)
         self._patterns = patterns
         self._octets = text.encode()
-        self._answers: dict[tuple[int, ...], bool] = {}
 
     def says(self, numbers: tuple[int, ...]) -> bool:
         """Whether one of some patterns, those of one page, is found in it."""
-        answer = self._answers.get(numbers)
-        if answer is None:
-            answer = not self.possible.isdisjoint(numbers) and self._patterns.found(numbers, self._octets)
-            self._answers[numbers] = answer
-        return answer
+        return not self.possible.isdisjoint(numbers) and self._patterns.found(numbers, self._octets)
 
 
 class PatternError(ValueError):
@@ -65,8 +59,11 @@ class Patterns:
     def __init__(self, patterns: Iterable[str], words_of: WordsOf = words_of_all) -> None:
         self._patterns = tuple(patterns)
         self._words_of = words_of
-        self.text = lru_cache(_TEXTS)(partial(Text, self))
         self._asked: dict[tuple[int, ...], re2.Filter] = {}  # of the pages that replies have asked for
+
+    def text(self, text: str) -> Text:
+        """A text that they can be asked of."""
+        return Text(self, text)
 
     def possible_in(self, text: str) -> set[int]:
         """The numbers of the patterns that may be found in the text; no other is."""

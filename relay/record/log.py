@@ -204,7 +204,6 @@ def _stamped(event: str, fields: Event, level: str) -> Event:
 
 
 def _json(event: Event) -> bytes:
-    event["time"] = event["time"].isoformat(timespec="milliseconds")
     return orjson.dumps(event, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 

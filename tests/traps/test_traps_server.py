@@ -7,7 +7,7 @@ import logging
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from relay.proxy.session import Session
+from relay.proxy.commands import COMMANDS
 
 
 async def test_recipients_may_have_parameters(bare, relay_passes):
@@ -166,7 +166,7 @@ async def test_an_exception_is_no_permanent_refusal(bare, handler, monkeypatch):
     client = await bare()
     said = await client.say(b"MAIL FROM:<a@b.test>\r\n")
     assert said.startswith(b"500 ") and b"secret detail" in said
-    monkeypatch.setitem(Session._COMMANDS, b"NOOP", _broken)
+    monkeypatch.setitem(COMMANDS, b"NOOP", _broken)
     await play(_BUG)
 
 
