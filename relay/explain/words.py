@@ -11,8 +11,8 @@ from relay.languages import ENGLISH
 # (C0, DEL, C1), zero-width characters, line and paragraph separators, bidi marks and isolates, BOM, variation
 # selectors, surrogates, private use, tag characters.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffc\ud800-\uf8ff\U000e0000-\U0010ffff]+"
+    r"[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u2060-\u206f"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffc\ud800-\uf8ff\U000e0000-\U0010ffff]+"
 )
 
 # What NFKD cannot take apart, spelled as people do; German umlauts as German clerks write them.

@@ -10,6 +10,7 @@ from relay.smtp.message import MessageScanner
 if TYPE_CHECKING:
     from relay.proxy.session import Session
     from relay.proxy.transaction import Transaction
+    from relay.smtp.message import NewlineGuard
     from relay.upstream.connection import Connection
 
 
@@ -67,9 +68,10 @@ class Body:
 class Chunk:
     """One BDAT chunk: a counted number of octets, its own reply (RFC 3030 section 2)."""
 
-    def __init__(self, transaction: Transaction, size: int, *, last: bool) -> None:
+    def __init__(self, transaction: Transaction, size: int, guard: NewlineGuard, *, last: bool) -> None:
         self.complete = False  # all octets went upstream
         self._transaction = transaction
+        self._guard = guard
         self._size = size
         self._left = size
         self._last = last
@@ -116,7 +118,7 @@ class Chunk:
 
     def _check(self, piece: bytes) -> None:
         limit = self._transaction.service.rules.message_size
-        fault = self._transaction.guard.look(piece, final=self._last and not self._left)
+        fault = self._guard.look(piece, final=self._last and not self._left)
         if fault is None and limit is not None and (self._transaction.size or 0) > limit:
             fault = Fault.MESSAGE_TOO_BIG
         if fault is not None and self._reply is None:

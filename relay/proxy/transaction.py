@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 from relay.proxy.body import Body, Chunk, skip_octets
@@ -37,6 +37,7 @@ class Transaction:
         self.started = self.client.loop.time()
         self.connection: Connection | None = None
         self.body: Body | Chunk | None = None  # while message octets flow
+        self._guard: NewlineGuard | None = None  # looks at all chunks of a BDAT message
         self._kept = False  # the connection was idle in the pool
         self._opening = False
         self._over = False
@@ -53,11 +54,6 @@ class Transaction:
     def broken(self) -> bool:
         """Whether the upstream was lost on the way: nothing of this mail is left there."""
         return self.connection is None and not self._opening
-
-    @cached_property
-    def guard(self) -> NewlineGuard:
-        """Looks at all chunks of a BDAT message."""
-        return NewlineGuard()
 
     # -- what the client says
 
@@ -91,7 +87,8 @@ class Transaction:
         elif b"CHUNKING" not in connection.capabilities:  # it would take the octets for commands
             skip_octets(self.session, size, reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA))
         else:
-            self.body = Chunk(self, size, last=last)
+            self._guard = self._guard or NewlineGuard()
+            self.body = Chunk(self, size, self._guard, last=last)
             self.body.begin(connection)
 
     def reset(self) -> bool:
