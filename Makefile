@@ -1,6 +1,7 @@
 # Two commands do all the set-up on a fresh machine with Python 3.11 or newer: `make run` and `make test`.
 PYTHON ?= python3
 VENV   := .venv
+COMPILED := .venv-compiled
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -8,7 +9,7 @@ HARAKA_VERSION := 3.3.4
 HARAKA := benchmarks/.cache/haraka/$(HARAKA_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run practice test check lint types layers book e2e bench hostile fuzz retry-proof lock clean
+.PHONY: help run practice compiled test test-compiled check lint types layers book e2e bench hostile fuzz retry-proof lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -32,8 +33,27 @@ run: $(VENV)/run ## start the relay; UPSTREAM=smtp://mail.example.com:587 for a 
 practice: $(VENV)/run ## start the practice upstream alone
 	@$(BIN)/relay practice $(ARGS)
 
+# From a copy, for the compiler leaves what it makes beside the sources: there, too, the tests find it.
+$(COMPILED)/run: requirements.lock pyproject.toml $(shell find relay -name '*.py')
+	rm -rf $(COMPILED)
+	$(PYTHON) -m venv $(COMPILED)
+	$(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
+	mkdir $(COMPILED)/source
+	cp -R pyproject.toml README.md LICENSE relay config $(COMPILED)/source
+	HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps $(COMPILED)/source
+	@touch $@
+
+compiled: $(COMPILED)/run ## install the relay with the path of a message compiled, as in the container; needs a C compiler
+	@echo "it is started by $(COMPILED)/bin/relay run"
+
 test: $(VENV)/dev ## install and run the tests; ARGS='-k name' to choose
 	@$(BIN)/python -m pytest $(ARGS)
+
+# What reaches the compiled parts: dialogues, sockets, hostile peers, the spool. The book is not among them.
+COMPILED_TESTS := tests/dialogs tests/traps tests/running tests/hostile tests/retry tests/unit/proxy tests/unit/record tests/unit/smtp tests/unit/upstream
+test-compiled: $(VENV)/dev $(COMPILED)/run ## the same tests on the compiled parts, as far as they reach those
+	rm -rf $(COMPILED)/source/tests && cp -R tests deploy benchmarks $(COMPILED)/source
+	cd $(COMPILED)/source && $(abspath $(BIN))/python -m pytest $(or $(ARGS),$(COMPILED_TESTS))
 
 check: lint types layers test ## everything that must hold before a commit
 
@@ -62,7 +82,7 @@ $(HARAKA):
 	@touch $@
 
 # A peer that is not installed is left out, with the reason; Haraka comes by npm where there is one.
-bench: $(VENV)/bench $(if $(shell command -v npm),$(HARAKA)) ## measure the relay beside its peers; ARGS=--quick for a minute instead of eight
+bench: $(VENV)/bench $(if $(shell command -v cc),$(COMPILED)/run) $(if $(shell command -v npm),$(HARAKA)) ## measure the relay beside its peers; ARGS=--quick for a minute
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 hostile: $(VENV)/dev ## hostile clients and upstreams alone, in full size, with figures

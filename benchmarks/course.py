@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import idle, lookups, startup
@@ -17,6 +18,7 @@ from benchmarks.peers import (
     POSTFIX_QUEUE,
     RELAY,
     RELAY_2,
+    RELAY_COMPILED,
     RELAY_TLS,
     TLS_SINK,
     Target,
@@ -28,7 +30,6 @@ from benchmarks.workloads import ACCEPTED, ADDRESS_ONLY, LOADS, REFUSED, W1
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from benchmarks.figures import Comparison, Results
     from benchmarks.peers import Peer
@@ -85,7 +86,7 @@ def _waiting(course: Course, results: Results) -> Results:
 
 def _refusals(course: Course, results: Results) -> Results:
     """Sessions that are refused and explained, beside the same that are accepted."""
-    with _started(course.room("refusals"), (RELAY, RELAY_2)) as (taken, found):
+    with _started(course.room("refusals"), (RELAY, RELAY_COMPILED, RELAY_2)) as (taken, found):
         lanes = [
             Lane(lane(target.name, load.title), target, load)
             for target in (_direct(taken), *found.targets)
@@ -117,8 +118,13 @@ def _tls(course: Course, results: Results) -> Results:
 
 
 def _start(course: Course, results: Results) -> Results:
-    times = 2 * course.pace.rounds + 1
-    return replace(results, single={**results.single, **startup.measure(times, course.room("start"))})
+    times, room = 2 * course.pace.rounds + 1, course.room("start")
+    single = dict(results.single)
+    for peer in (RELAY, RELAY_COMPILED):
+        python = peer.command[0]
+        if Path(python).exists():
+            single |= {lane(peer.name, name): one for name, one in startup.measure(python, times, room).items()}
+    return replace(results, single=single)
 
 
 def _look_up(course: Course, results: Results) -> Results:

@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Results
 
-    Value = Callable[[Results], float]
+    Value = Callable[[Results, str], float]  # of one of our ways
 
-DIRECT, RELAY, HAPROXY, POSTFIX, NAIVE = (
+DIRECT, RELAY, RELAY_COMPILED, HAPROXY, POSTFIX, NAIVE = (
     "direct",
     "relay",
+    "relay, compiled",
     "haproxy tcp",
     "Postfix before-queue proxy",
     "naive aiosmtpd + aiosmtplib",
 )
+
+UNTIL_READY, EXPLAINED = "run until ready, CPU s", "explain 421, CPU s"  # each of one of our ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +48,28 @@ def lane(way: str, load: str) -> str:
 
 
 def _ratio(workload: str, other: str, quantity: str = "rate") -> Value:
-    return lambda found: found.comparisons[workload].ratio(RELAY, other, attrgetter(quantity)).median
+    return lambda found, way: found.comparisons[workload].ratio(way, other, attrgetter(quantity)).median
 
 
 def _figure(workload: str, quantity: str) -> Value:
-    return lambda found: found.comparisons[workload].figure(RELAY, attrgetter(quantity)).median
+    return lambda found, way: found.comparisons[workload].figure(way, attrgetter(quantity)).median
 
 
-def _memory(found: Results) -> float:
-    return max(found.comparisons[load].figure(RELAY, attrgetter("rss_mib")).max for load in ("W1", "W2", "W3"))
+def _memory(found: Results, way: str) -> float:
+    return max(found.comparisons[load].figure(way, attrgetter("rss_mib")).max for load in ("W1", "W2", "W3"))
 
 
-def _idle(found: Results) -> float:
-    return next(cost.greeted_kib for cost in found.idle if cost.way == RELAY)
+def _idle(found: Results, way: str) -> float:
+    return next(cost.greeted_kib for cost in found.idle if cost.way == way)
 
 
-def _refusals(found: Results) -> float:
-    names = (lane(RELAY, REFUSED.title), lane(RELAY, ACCEPTED.title))
+def _refusals(found: Results, way: str) -> float:
+    names = (lane(way, REFUSED.title), lane(way, ACCEPTED.title))
     return found.comparisons["refusals"].ratio(*names, attrgetter("rate")).median
 
 
 def _start_up(name: str) -> Value:
-    return lambda found: found.single[name].median
+    return lambda found, way: found.single[lane(way, name)].median
 
 
 GOALS = (
@@ -90,6 +93,6 @@ GOALS = (
     Goal("latency p50, by haproxy", _ratio("W5", HAPROXY, "p50_ms"), 1.5, 1.5, at_most=True),
     Goal("latency p99, by haproxy", _ratio("W5", HAPROXY, "p99_ms"), 2, 2, at_most=True),
     Goal("sessions refused and explained, by sessions accepted", _refusals, 0.7, 0.7),
-    Goal("relay run until ready, CPU s", _start_up("relay run until ready, CPU s"), 0.7, 0.7, at_most=True),
-    Goal("relay explain 421, CPU s", _start_up("relay explain 421, CPU s"), 0.3, 0.3, at_most=True),
+    Goal("`relay run` until ready, CPU s", _start_up(UNTIL_READY), 0.7, 0.7, at_most=True),
+    Goal("`relay explain 421`, CPU s", _start_up(EXPLAINED), 0.3, 0.3, at_most=True),
 )

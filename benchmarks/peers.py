@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 USER, PASSWORD = "bench", "bench-password"  # of the sink that demands a login; it holds nothing
 HARAKA = CACHE / "haraka" / "node_modules" / "Haraka" / "bin" / "haraka"
 
-_RELAY = (sys.executable, "-m", "relay", "run", "--listen", "127.0.0.1:$port")
+COMPILED = HERE.parent / ".venv-compiled" / "bin" / "python"
+
+_RUN = ("-m", "relay", "run", "--listen", "127.0.0.1:$port")
+_RELAY = (sys.executable, *_RUN)
 _LOG = ("--log-format", "json", "--log-file", "$folder/relay.log")
 _PLAIN = ("--upstream", "smtp+plain://127.0.0.1:$upstream")
 _TLS = (
@@ -40,6 +43,11 @@ def _as_it_is(folder: Path) -> None:
 def _as_root(_folder: Path) -> None:
     if os.geteuid() != 0:
         raise UnavailableError("it starts as root only")
+
+
+def _compiled(_folder: Path) -> None:
+    if not COMPILED.exists():
+        raise UnavailableError("it is not compiled (make bench does it where a C compiler is)")
 
 
 def _folders_of_postfix(folder: Path) -> None:
@@ -84,6 +92,7 @@ class Target:
 
 RELAY = Peer("relay", (*_RELAY, *_LOG, *_PLAIN))
 RELAY_2 = Peer("relay, 2 workers", (*RELAY.command, "--set", "workers=2"))
+RELAY_COMPILED = Peer("relay, compiled", (str(COMPILED), *_RUN, *_LOG, *_PLAIN), prepare=_compiled)
 RELAY_TLS = Peer("relay, pool warm", (*_RELAY, *_LOG, *_TLS))
 
 HAPROXY = Peer("haproxy tcp", ("haproxy", "-db", "-f", "$folder/haproxy.cfg"), "haproxy", "haproxy")
@@ -104,7 +113,7 @@ DOVECOT = Peer(
 HARAKA_PROXY = Peer("Haraka smtp_proxy", ("node", str(HARAKA), "-c", "$folder"), "haraka", "nodejs", _module_of_haraka)
 NAIVE = Peer("naive aiosmtpd + aiosmtplib", (sys.executable, str(HERE / "naive.py"), "$port", "$upstream"))
 
-PEERS = (RELAY, RELAY_2, HAPROXY, POSTFIX, HARAKA_PROXY, NAIVE)
+PEERS = (RELAY, RELAY_COMPILED, RELAY_2, HAPROXY, POSTFIX, HARAKA_PROXY, NAIVE)
 
 
 @contextmanager
@@ -118,9 +127,9 @@ def serving(peer: Peer, upstream: int, folder: Path, facts: Mapping[str, str]) -
     port = free_port()
     filled_in = {**facts, "port": port, "upstream": upstream, "folder": folder, "user": USER, "password": PASSWORD}
     program, *arguments = (Template(part).substitute(filled_in) for part in peer.command)
-    command = (find(program, peer.package), *arguments)
     _write_files(peer, folder, filled_in)
     peer.prepare(folder)
+    command = (find(program, peer.package), *arguments)
     with running(command, folder) as process:
         wait_for_server(process, port, folder, greets=peer.greets)
         yield Target(peer.name, port, process.pid)

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure
+from benchmarks.goals import EXPLAINED, UNTIL_READY
 from benchmarks.process_tree import cpu_seconds
 from benchmarks.programs import UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_RELAY = (sys.executable, "-m", "relay")
 _RUN = ("run", "--listen", "127.0.0.1:0", "--upstream", "smtp+plain://127.0.0.1:9", "--log-format", "json")
 
 
-def measure(times: int, folder: Path) -> dict[str, Figure]:
-    """Start each so many times, once more beforehand for the files to be in memory."""
+def measure(python: str, times: int, folder: Path) -> dict[str, Figure]:
+    """Start each so many times, once more beforehand, for the files to be in memory. `python` has the relay."""
+    relay = (python, "-m", "relay")
     log = folder / "startup.log"
-    ready = [_until_ready(log) for _ in range(times + 1)][1:]
-    explained = [_to_the_end("explain", "421") for _ in range(times + 1)][1:]
-    return {
-        "relay run until ready, CPU s": Figure.of(ready),
-        "relay explain 421, CPU s": Figure.of(explained),
-    }
+    ready = [_until_ready((*relay, *_RUN, "--log-file", str(log)), folder) for _ in range(times + 1)][1:]
+    explained = [_to_the_end((*relay, "explain", "421"), folder) for _ in range(times + 1)][1:]
+    return {UNTIL_READY: Figure.of(ready), EXPLAINED: Figure.of(explained)}
 
 
-def _until_ready(log: Path) -> float:
-    command = (*_RELAY, *_RUN, "--log-file", str(log))
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+def _until_ready(command: tuple[str, ...], folder: Path) -> float:
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         try:
             for line in process.stderr:
@@ -42,10 +38,10 @@ def _until_ready(log: Path) -> float:
     raise UnavailableError("the relay ended before it was ready")
 
 
-def _to_the_end(*arguments: str) -> float:
-    process = subprocess.Popen((*_RELAY, *arguments), stdout=subprocess.DEVNULL)
+def _to_the_end(command: tuple[str, ...], folder: Path) -> float:
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise UnavailableError(f"relay {' '.join(arguments)} ended with {process.returncode}")
+        raise UnavailableError(f"{' '.join(command)} ended with {process.returncode}")
     return usage.ru_utime + usage.ru_stime

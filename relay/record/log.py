@@ -49,8 +49,7 @@ class NoLog:
     def info(self, event: str, /, **fields: Any) -> None:
         """Forget it."""
 
-    warning = info
-    error = info
+    warning = error = info
 
 
 class LogWriter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,14 @@ from relay.config import Flags, load
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+
+
+def _copy(what: Path, where: Path) -> None:
+    if what.is_dir():
+        shutil.copytree(what, where, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        where.parent.mkdir(exist_ok=True)
+        shutil.copy(what, where)
 
 
 def variables(text: str) -> set[str]:
@@ -66,16 +75,30 @@ def test_every_variable_named_anywhere_in_deploy_is_a_setting(tmp_path: Path):
     load(None, Flags(), samples)
 
 
-@pytest.mark.e2e
-@pytest.mark.timeout(300)
-def test_the_steps_of_the_dockerfile_make_a_relay_that_runs_without_the_checkout(tmp_path: Path):
-    steps = [line for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line.startswith("RUN /opt/relay/")]
-    assert len(steps) == 2
-    home = tmp_path / "relay"
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> tuple[Path, Path]:
+    """What the Dockerfile makes, without a container: where the sources lay, and where the relay is installed."""
+    if not shutil.which("cc"):
+        pytest.skip("there is no C compiler here")
+    home, source = (tmp_path_factory.mktemp("built") / name for name in ("relay", "source"))
+    for name in (ROOT / ".dockerignore").read_text().split():
+        if name.startswith("!"):
+            _copy(ROOT / name[1:], source / name[1:])
     venv.create(home, with_pip=True)
+    dockerfile = (DEPLOY / "Dockerfile").read_text().splitlines()
+    steps = [line for line in dockerfile if line.startswith("RUN /opt/relay/")]
+    assert len(steps) == 2
+    compiling = dict(line.split()[1].split("=") for line in dockerfile if line.startswith("ENV HATCH_"))
     for step in steps:
         command = step.removeprefix("RUN ").replace("/opt/relay", str(home)).split()
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        subprocess.run(command, cwd=source, check=True, capture_output=True, env=os.environ | compiling)
+    return source, home
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_the_steps_of_the_dockerfile_make_a_relay_that_runs_without_the_checkout(built, tmp_path: Path):
+    _, home = built
     run = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 60}
     told = subprocess.run([home / "bin/relay", "explain", "421"], **run, check=True).stdout
     assert "page code-421" in told
@@ -95,6 +118,23 @@ def test_the_steps_of_the_dockerfile_make_a_relay_that_runs_without_the_checkout
     finally:
         relay.kill()
         relay.stderr.close()
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_what_the_dockerfile_compiles_speaks_as_its_sources_do(built):
+    source, home = built
+    assert list(home.rglob("relay/proxy/session.*.so")), "the path of a message is not compiled"
+    for name in ("tests", "deploy", "benchmarks"):  # beside the compiled parts, which are found before the sources
+        _copy(ROOT / name, source / name)
+    run = {"cwd": source, "capture_output": True, "text": True}
+    where = "import relay.proxy.session as found; print(found.__file__)"
+    found = subprocess.run([sys.executable, "-c", where], **run, check=True).stdout.strip()
+    assert Path(found).parent == source / "relay/proxy"
+    assert found.endswith(".so")
+    tests = ("tests/dialogs", "tests/traps", "tests/unit/proxy", "tests/unit/retry")
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests], **run, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_the_unit_is_understood_by_systemd():

@@ -81,13 +81,13 @@ def test_a_table_has_its_numbers_on_the_right():
 )
 def test_goals_are_judged_in_their_own_direction(monkeypatch, at_most, value, verdict):
     must, aim = (0.35, 0.3) if at_most else (0.35, 0.5)
-    goal = Goal("a goal", lambda _: value, must, aim, at_most=at_most)
+    goal = Goal("a goal", lambda *_: value, must, aim, at_most=at_most)
     monkeypatch.setattr("benchmarks.report.GOALS", (goal,))
     assert f"| {verdict} |" in markdown(Results({}))
 
 
 def test_each_goal_without_its_measurement_says_so():
-    assert markdown(Results({})).count("| not measured |") == len(GOALS)
+    assert markdown(Results({})).count("not measured |") == 2 * len(GOALS)  # once for the compiled relay
 
 
 def results() -> Results:
@@ -124,9 +124,9 @@ def test_the_page_names_what_was_not_measured():
 
 def test_the_page_judges_what_was_measured():
     page = markdown(results())
-    assert "| W1, share of direct | 0.45 | >= 0.35 | >= 0.5 | must |" in page
-    assert "| sessions refused and explained, by sessions accepted | 0.85 | >= 0.7 | >= 0.7 | aim |" in page
-    assert "| an idle session, KiB | 5.5 | <= 12 | <= 6 | aim |" in page
+    assert "| W1, share of direct | >= 0.35 | >= 0.5 | 0.45 | must | - | not measured |" in page
+    assert "| sessions refused and explained, by sessions accepted | >= 0.7 | >= 0.7 | 0.85 | aim |" in page
+    assert "| an idle session, KiB | <= 12 | <= 6 | 5.5 | aim |" in page
 
 
 def test_the_json_holds_every_run():
