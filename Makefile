@@ -106,4 +106,4 @@ lock: $(VENV)/run ## renew the lock files
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --group fuzz pyproject.toml -c requirements-dev.lock -o requirements-fuzz.lock
 
 clean:           ## remove what make has made
-	rm -rf $(VENV) benchmarks/.cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(COMPILED) benchmarks/.cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
