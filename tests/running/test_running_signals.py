@@ -16,6 +16,8 @@ def refuses_connections(address: tuple[str, int]) -> bool:
         Client(address).sock.close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it was in the queue of the socket that is being closed
+        return False
     return False
 
 
