@@ -45,11 +45,6 @@ def _as_root(_folder: Path) -> None:
         raise UnavailableError("it starts as root only")
 
 
-def _compiled(_folder: Path) -> None:
-    if not COMPILED.exists():
-        raise UnavailableError("it is not compiled (make bench does it where a C compiler is)")
-
-
 def _folders_of_postfix(folder: Path) -> None:
     _as_root(folder)
     for name, owner in (("queue", "root"), ("data", "postfix")):
@@ -92,7 +87,7 @@ class Target:
 
 RELAY = Peer("relay", (*_RELAY, *_LOG, *_PLAIN))
 RELAY_2 = Peer("relay, 2 workers", (*RELAY.command, "--set", "workers=2"))
-RELAY_COMPILED = Peer("relay, compiled", (str(COMPILED), *_RUN, *_LOG, *_PLAIN), prepare=_compiled)
+RELAY_COMPILED = Peer("relay, compiled", (str(COMPILED), *_RUN, *_LOG, *_PLAIN), package="none; make compiled")
 RELAY_TLS = Peer("relay, pool warm", (*_RELAY, *_LOG, *_TLS))
 
 HAPROXY = Peer("haproxy tcp", ("haproxy", "-db", "-f", "$folder/haproxy.cfg"), "haproxy", "haproxy")
@@ -127,9 +122,9 @@ def serving(peer: Peer, upstream: int, folder: Path, facts: Mapping[str, str]) -
     port = free_port()
     filled_in = {**facts, "port": port, "upstream": upstream, "folder": folder, "user": USER, "password": PASSWORD}
     program, *arguments = (Template(part).substitute(filled_in) for part in peer.command)
+    command = (find(program, peer.package), *arguments)
     _write_files(peer, folder, filled_in)
     peer.prepare(folder)
-    command = (find(program, peer.package), *arguments)
     with running(command, folder) as process:
         wait_for_server(process, port, folder, greets=peer.greets)
         yield Target(peer.name, port, process.pid)
