@@ -8,6 +8,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 HARAKA_VERSION := 3.3.4
 HARAKA := benchmarks/.cache/haraka/$(HARAKA_VERSION)
 
+CAN_COMPILE = $(shell command -v cc >/dev/null && $(PYTHON) -c 'import os, sysconfig; print(os.path.exists(sysconfig.get_path("include") + "/Python.h") or "")')
+
 .DEFAULT_GOAL := help
 .PHONY: help run practice compiled test test-compiled check lint types layers book e2e bench hostile fuzz retry-proof lock clean
 
@@ -34,7 +36,7 @@ practice: $(VENV)/run ## start the practice upstream alone
 	@$(BIN)/relay practice $(ARGS)
 
 # From a copy, for the compiler leaves what it makes beside the sources: there, too, the tests find it.
-$(COMPILED)/run: requirements.lock pyproject.toml $(shell find relay -name '*.py')
+$(COMPILED)/run: requirements.lock pyproject.toml $(shell find relay config -type f -not -name '*.pyc')
 	rm -rf $(COMPILED)
 	$(PYTHON) -m venv $(COMPILED)
 	$(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
@@ -43,17 +45,19 @@ $(COMPILED)/run: requirements.lock pyproject.toml $(shell find relay -name '*.py
 	HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps $(COMPILED)/source
 	@touch $@
 
-compiled: $(COMPILED)/run ## install the relay with the path of a message compiled, as in the container; needs a C compiler
+compiled: $(COMPILED)/run ## install the relay with the path of a message compiled, as in the container; needs a C compiler and Python.h
 	@echo "it is started by $(COMPILED)/bin/relay run"
 
 test: $(VENV)/dev ## install and run the tests; ARGS='-k name' to choose
 	@$(BIN)/python -m pytest $(ARGS)
 
 # What reaches the compiled parts: dialogues, sockets, hostile peers, the spool. The book is not among them.
-COMPILED_TESTS := tests/dialogs tests/traps tests/running tests/hostile tests/retry tests/unit/proxy tests/unit/record tests/unit/smtp tests/unit/upstream
+COMPILED_TESTS := tests/dialogs tests/traps tests/running tests/hostile tests/retry tests/unit/proxy tests/unit/record tests/unit/retry tests/unit/smtp tests/unit/upstream
 test-compiled: $(VENV)/dev $(COMPILED)/run ## the same tests on the compiled parts, as far as they reach those
-	rm -rf $(COMPILED)/source/tests && cp -R tests deploy benchmarks $(COMPILED)/source
-	cd $(COMPILED)/source && $(abspath $(BIN))/python -m pytest $(or $(ARGS),$(COMPILED_TESTS))
+	cd $(COMPILED)/source && rm -rf tests deploy benchmarks
+	cp -R tests deploy benchmarks $(COMPILED)/source
+	cd $(COMPILED)/source && $(abspath $(BIN))/python -c 'import relay.proxy.session as it; assert it.__file__.endswith(".so"), it.__file__'
+	cd $(COMPILED)/source && PYTHONPATH=$(abspath $(COMPILED)/source) $(abspath $(BIN))/python -m pytest $(or $(ARGS),$(COMPILED_TESTS))
 
 check: lint types layers test ## everything that must hold before a commit
 
@@ -82,7 +86,7 @@ $(HARAKA):
 	@touch $@
 
 # A peer that is not installed is left out, with the reason; Haraka comes by npm where there is one.
-bench: $(VENV)/bench $(if $(shell command -v cc),$(COMPILED)/run) $(if $(shell command -v npm),$(HARAKA)) ## measure the relay beside its peers; ARGS=--quick for a minute
+bench: $(VENV)/bench $(if $(CAN_COMPILE),$(COMPILED)/run) $(if $(shell command -v npm),$(HARAKA)) ## measure the relay beside its peers; ARGS=--quick for a minute
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 hostile: $(VENV)/dev ## hostile clients and upstreams alone, in full size, with figures

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import idle, lookups, startup
@@ -16,6 +15,8 @@ from benchmarks.peers import (
     HAPROXY_TLS,
     PEERS,
     POSTFIX_QUEUE,
+    PROGRAM,
+    PROGRAM_COMPILED,
     RELAY,
     RELAY_2,
     RELAY_COMPILED,
@@ -25,11 +26,13 @@ from benchmarks.peers import (
     make_certificate,
     serving,
 )
+from benchmarks.programs import UnavailableError, find
 from benchmarks.rounds import Pace, Ways, compare, ways
 from benchmarks.workloads import ACCEPTED, ADDRESS_ONLY, LOADS, REFUSED, W1
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from benchmarks.figures import Comparison, Results
     from benchmarks.peers import Peer
@@ -120,11 +123,16 @@ def _tls(course: Course, results: Results) -> Results:
 def _start(course: Course, results: Results) -> Results:
     times, room = 2 * course.pace.rounds + 1, course.room("start")
     single = dict(results.single)
-    for peer in (RELAY, RELAY_COMPILED):
-        python = peer.command[0]
-        if Path(python).exists():
-            single |= {lane(peer.name, name): one for name, one in startup.measure(python, times, room).items()}
-    return replace(results, single=single)
+    unavailable = dict(results.unavailable)
+    for peer, program in ((RELAY, PROGRAM), (RELAY_COMPILED, PROGRAM_COMPILED)):
+        try:
+            find(program[0], peer.source)
+            found = startup.measure(program, times, room)
+        except UnavailableError as error:
+            unavailable[f"start, {peer.name}"] = str(error)
+        else:
+            single |= {lane(peer.name, name): one for name, one in found.items()}
+    return replace(results, single=single, unavailable=unavailable)
 
 
 def _look_up(course: Course, results: Results) -> Results:

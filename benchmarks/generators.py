@@ -68,7 +68,7 @@ def smtp_source(load: Load, port: int, messages: int) -> Sent:
     """
     processes = load.sessions if load.length >= _LARGE else 1
     each = max(load.sessions, messages) // processes
-    command = [find("smtp-source", "postfix"), "-s", str(load.sessions // processes), "-m", str(each)]
+    command = [find("smtp-source", "Debian: postfix"), "-s", str(load.sessions // processes), "-m", str(each)]
     command += ["-l", str(load.length), "-f", "sender@example.com", "-t", load.recipient]
     command += ["-M", "client.example.com"] + (["-d"] if load.kept else []) + [f"127.0.0.1:{port}"]
     start = time.perf_counter()

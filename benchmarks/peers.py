@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 USER, PASSWORD = "bench", "bench-password"  # of the sink that demands a login; it holds nothing
 HARAKA = CACHE / "haraka" / "node_modules" / "Haraka" / "bin" / "haraka"
 
-COMPILED = HERE.parent / ".venv-compiled" / "bin" / "python"
+PROGRAM = (sys.executable, "-m", "relay")
+PROGRAM_COMPILED = (str(HERE.parent / ".venv-compiled" / "bin" / "relay"),)
 
-_RUN = ("-m", "relay", "run", "--listen", "127.0.0.1:$port")
-_RELAY = (sys.executable, *_RUN)
+_RUN = ("run", "--listen", "127.0.0.1:$port")
+_RELAY = (*PROGRAM, *_RUN)
 _LOG = ("--log-format", "json", "--log-file", "$folder/relay.log")
 _PLAIN = ("--upstream", "smtp+plain://127.0.0.1:$upstream")
 _TLS = (
@@ -50,7 +51,7 @@ def _folders_of_postfix(folder: Path) -> None:
     for name, owner in (("queue", "root"), ("data", "postfix")):
         (folder / name).mkdir()
         shutil.chown(folder / name, owner)
-    run_to_end(find("postfix", "postfix"), "-c", str(folder), "check")
+    run_to_end(find("postfix", "Debian: postfix"), "-c", str(folder), "check")
 
 
 def _folders_of_dovecot(folder: Path) -> None:
@@ -71,7 +72,7 @@ class Peer:
     name: str
     command: tuple[str, ...]
     files: str = ""  # its folder in benchmarks/peers
-    package: str = ""  # Debian's name
+    source: str = ""  # where its program comes from
     prepare: Callable[[Path], None] = _as_it_is
     greets: bool = True  # False where TLS comes before the greeting
 
@@ -87,25 +88,28 @@ class Target:
 
 RELAY = Peer("relay", (*_RELAY, *_LOG, *_PLAIN))
 RELAY_2 = Peer("relay, 2 workers", (*RELAY.command, "--set", "workers=2"))
-RELAY_COMPILED = Peer("relay, compiled", (str(COMPILED), *_RUN, *_LOG, *_PLAIN), package="none; make compiled")
+RELAY_COMPILED = Peer("relay, compiled", (*PROGRAM_COMPILED, *_RUN, *_LOG, *_PLAIN), source="make compiled")
 RELAY_TLS = Peer("relay, pool warm", (*_RELAY, *_LOG, *_TLS))
 
-HAPROXY = Peer("haproxy tcp", ("haproxy", "-db", "-f", "$folder/haproxy.cfg"), "haproxy", "haproxy")
-HAPROXY_TLS = Peer("haproxy tcp to TLS", HAPROXY.command, "haproxy_tls", "haproxy")
-TLS_SINK = Peer("TLS in front of the sink", HAPROXY.command, "tls_sink", "haproxy", greets=False)
+_HAPROXY_FROM, _POSTFIX_FROM = "Debian: haproxy", "Debian: postfix"
+HAPROXY = Peer("haproxy tcp", ("haproxy", "-db", "-f", "$folder/haproxy.cfg"), "haproxy", _HAPROXY_FROM)
+HAPROXY_TLS = Peer("haproxy tcp to TLS", HAPROXY.command, "haproxy_tls", _HAPROXY_FROM)
+TLS_SINK = Peer("TLS in front of the sink", HAPROXY.command, "tls_sink", _HAPROXY_FROM, greets=False)
 
 _POSTFIX = ("master", "-c", "$folder", "-d")  # not "postfix start-fg": its child would leave our process group
-POSTFIX = Peer("Postfix before-queue proxy", _POSTFIX, "postfix_proxy", "postfix", _folders_of_postfix)
-POSTFIX_QUEUE = Peer("Postfix smarthost (queue)", _POSTFIX, "postfix_queue", "postfix", _folders_of_postfix)
+POSTFIX = Peer("Postfix before-queue proxy", _POSTFIX, "postfix_proxy", _POSTFIX_FROM, _folders_of_postfix)
+POSTFIX_QUEUE = Peer("Postfix smarthost (queue)", _POSTFIX, "postfix_queue", _POSTFIX_FROM, _folders_of_postfix)
 
 DOVECOT = Peer(
     "Dovecot submission",
     ("dovecot", "-F", "-c", "$folder/dovecot.conf"),
     "dovecot",
-    "dovecot-submissiond",
+    "Debian: dovecot-submissiond",
     _folders_of_dovecot,
 )
-HARAKA_PROXY = Peer("Haraka smtp_proxy", ("node", str(HARAKA), "-c", "$folder"), "haraka", "nodejs", _module_of_haraka)
+HARAKA_PROXY = Peer(
+    "Haraka smtp_proxy", ("node", str(HARAKA), "-c", "$folder"), "haraka", "Debian: nodejs", _module_of_haraka
+)
 NAIVE = Peer("naive aiosmtpd + aiosmtplib", (sys.executable, str(HERE / "naive.py"), "$port", "$upstream"))
 
 PEERS = (RELAY, RELAY_COMPILED, RELAY_2, HAPROXY, POSTFIX, HARAKA_PROXY, NAIVE)
@@ -122,7 +126,7 @@ def serving(peer: Peer, upstream: int, folder: Path, facts: Mapping[str, str]) -
     port = free_port()
     filled_in = {**facts, "port": port, "upstream": upstream, "folder": folder, "user": USER, "password": PASSWORD}
     program, *arguments = (Template(part).substitute(filled_in) for part in peer.command)
-    command = (find(program, peer.package), *arguments)
+    command = (find(program, peer.source), *arguments)
     _write_files(peer, folder, filled_in)
     peer.prepare(folder)
     with running(command, folder) as process:
@@ -136,7 +140,7 @@ def make_certificate(folder: Path) -> dict[str, str]:
     names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
     kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
     files = ("-keyout", str(key), "-out", str(certificate))
-    run_to_end(find("openssl", "openssl"), "req", *kind, *names, *files)
+    run_to_end(find("openssl", "Debian: openssl"), "req", *kind, *names, *files)
     both.write_bytes(certificate.read_bytes() + key.read_bytes())
     return {"certificate": str(certificate), "certificate_and_key": str(both)}
 

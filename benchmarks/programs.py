@@ -32,7 +32,7 @@ def installed(name: str) -> str | None:
     return shutil.which(name, path=_SEARCH_PATH)
 
 
-def find(name: str, package: str) -> str:
+def find(name: str, source: str) -> str:
     """The full path of an installed program.
 
     Raises:
@@ -40,7 +40,7 @@ def find(name: str, package: str) -> str:
     """
     if found := installed(name):
         return found
-    raise UnavailableError(f"{name} is not installed (Debian: {package})")
+    raise UnavailableError(f"{Path(name).name} is not installed ({source})")
 
 
 def run_to_end(*command: str) -> None:
@@ -63,7 +63,7 @@ def compiled(name: str) -> str:
     source, program = HERE / f"{name}.c", CACHE / name
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         CACHE.mkdir(exist_ok=True)
-        run_to_end(find("cc", "gcc"), "-O2", "-Wall", "-Wextra", "-o", str(program), str(source))
+        run_to_end(find("cc", "Debian: gcc"), "-O2", "-Wall", "-Wextra", "-o", str(program), str(source))
     return str(program)
 
 

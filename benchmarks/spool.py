@@ -143,8 +143,8 @@ def _postfix(upstream: int, folder: Path) -> Iterator[Way]:
             settings = (etc / "main.cf").read_text()
             (etc / "main.cf").write_text(settings.replace("defer_transports = smtp\n", ""))
             _wait_until_deferred(etc / "queue" / "deferred")
-            _run(find("postfix", "postfix"), "-c", str(etc), "reload")
-            _run(find("postqueue", "postfix"), "-c", str(etc), "-f")
+            _run(find("postfix", "Debian: postfix"), "-c", str(etc), "reload")
+            _run(find("postqueue", "Debian: postfix"), "-c", str(etc), "-f")
 
         yield Way(target, release)
 

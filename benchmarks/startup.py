@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 _RUN = ("run", "--listen", "127.0.0.1:0", "--upstream", "smtp+plain://127.0.0.1:9", "--log-format", "json")
 
 
-def measure(python: str, times: int, folder: Path) -> dict[str, Figure]:
-    """Start each so many times, once more beforehand, for the files to be in memory. `python` has the relay."""
-    relay = (python, "-m", "relay")
+def measure(relay: tuple[str, ...], times: int, folder: Path) -> dict[str, Figure]:
+    """Start each so many times, once more beforehand, for the files to be in memory. `relay` is the program."""
     log = folder / "startup.log"
     ready = [_until_ready((*relay, *_RUN, "--log-file", str(log)), folder) for _ in range(times + 1)][1:]
     explained = [_to_the_end((*relay, "explain", "421"), folder) for _ in range(times + 1)][1:]

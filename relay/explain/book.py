@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LOOKED_AT = 2_048  # characters of a reply that are looked at: what is decisive comes early, and time is bounded
 _MOMENTS = 4_096  # combinations of phase, code, status and fault that are remembered
-_WORDINGS = 256  # at such a moment: many refusals are worded alike, but for the names in them
+_WORDINGS = 256  # each at its moment: many refusals are worded alike, but for the names in them
 
 # qmail, Cisco and others write the enhanced code inside their words: "sorry, no mailbox here (#5.1.1)".
 _STATUS_IN_WORDS = re.compile(r"#([245]\.\d{1,3}\.\d{1,3})\b")

@@ -12,13 +12,15 @@ from relay.proxy import replies
 from relay.proxy.admission import mail_refusal, recipient_fault
 from relay.proxy.body import skip_octets
 from relay.proxy.offer import ehlo_lines
-from relay.smtp import Fault, Phase, reply_for
+from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.command import parse_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay.proxy.session import Session
+
+    Command = Callable[[Session, bytes], bool]
 
 _LOOK_SECONDS = 5.0  # EHLO waits no longer for an upstream that does not answer; MAIL will say why
 
@@ -159,27 +161,6 @@ def rset(session: Session, argument: bytes) -> bool:
     return True
 
 
-def noop(session: Session, argument: bytes) -> bool:
-    """Do nothing."""
-    del argument
-    session.answer(replies.OK)
-    return True
-
-
-def vrfy(session: Session, argument: bytes) -> bool:
-    """Say that nothing is known of anybody."""
-    del argument
-    session.answer(replies.CANNOT_VERIFY)
-    return True
-
-
-def help_(session: Session, argument: bytes) -> bool:
-    """Point to what helps."""
-    del argument
-    session.answer(replies.HELP)
-    return True
-
-
 def quit_(session: Session, argument: bytes) -> bool:
     """Take leave."""
     del argument
@@ -189,25 +170,32 @@ def quit_(session: Session, argument: bytes) -> bool:
     return True
 
 
-def not_implemented(session: Session, argument: bytes) -> bool:
-    """Refuse a command that is known and not spoken here."""
-    del argument
-    return session.error(Fault.NOT_IMPLEMENTED)
+def _answered(reply: Reply) -> Command:
+    """A command that is only answered."""
+
+    def command(session: Session, argument: bytes) -> bool:
+        del argument
+        session.answer(reply)
+        return True
+
+    return command
 
 
-def unknown(session: Session, argument: bytes) -> bool:
-    """Refuse what is no command. It is never quoted, in an answer or in the log: it may be a password, mistyped."""
-    del argument
-    return session.error(Fault.UNKNOWN_COMMAND)
+def _refused(fault: Fault) -> Command:
+    """What a client says in vain. It is never quoted, in an answer or in the log: it may be a password, mistyped."""
+
+    def command(session: Session, argument: bytes) -> bool:
+        del argument
+        return session.error(fault)
+
+    return command
 
 
-def overlong(session: Session, argument: bytes) -> bool:
-    """Refuse a line that is longer than a command may be."""
-    del argument
-    return session.error(Fault.LINE_TOO_LONG)
+unknown = _refused(Fault.UNKNOWN_COMMAND)
+overlong = _refused(Fault.LINE_TOO_LONG)
+_not_implemented = _refused(Fault.NOT_IMPLEMENTED)
 
-
-COMMANDS: dict[bytes, Callable[[Session, bytes], bool]] = {
+COMMANDS: dict[bytes, Command] = {
     b"EHLO": ehlo,
     b"HELO": helo,
     b"STARTTLS": starttls,
@@ -217,12 +205,12 @@ COMMANDS: dict[bytes, Callable[[Session, bytes], bool]] = {
     b"DATA": data,
     b"BDAT": bdat,
     b"RSET": rset,
-    b"NOOP": noop,
-    b"VRFY": vrfy,
-    b"HELP": help_,
+    b"NOOP": _answered(replies.OK),
+    b"VRFY": _answered(replies.CANNOT_VERIFY),
+    b"HELP": _answered(replies.HELP),
     b"QUIT": quit_,
-    **dict.fromkeys((b"EXPN", b"ETRN", b"TURN", b"ATRN", b"SEND", b"SOML", b"SAML"), not_implemented),
-    **dict.fromkeys((b"XCLIENT", b"XFORWARD", b"BURL"), not_implemented),
+    **dict.fromkeys((b"EXPN", b"ETRN", b"TURN", b"ATRN", b"SEND", b"SOML", b"SAML"), _not_implemented),
+    **dict.fromkeys((b"XCLIENT", b"XFORWARD", b"BURL"), _not_implemented),
 }
 
 # May be passed on while earlier commands are still unanswered (RFC 2920 section 3.1).

@@ -69,9 +69,9 @@ class LogWriter:
         self._reopen = self._stopping = False
         self._wanted = threading.Event()
         self._descriptor = self._open()
-        self._writing_thread = None if direct else threading.Thread(target=self._run, name="log", daemon=True)
-        if self._writing_thread is not None:
-            self._writing_thread.start()
+        self._thread = None if direct else threading.Thread(target=self._run, name="log", daemon=True)
+        if self._thread is not None:
+            self._thread.start()
             sys.setswitchinterval(_SWITCH_SECONDS)
 
     def info(self, event: str, /, **fields: Any) -> None:
@@ -95,8 +95,8 @@ class LogWriter:
         """Write what waits, then end."""
         self._stopping = True
         self._wanted.set()
-        if self._writing_thread is not None:
-            self._writing_thread.join(_STOP_SECONDS)
+        if self._thread is not None:
+            self._thread.join(_STOP_SECONDS)
 
     def _put(self, event: Event) -> None:
         if len(self._lines) >= _WAITING_LINES:
@@ -108,7 +108,7 @@ class LogWriter:
             why = {"what": ascii(event), "why": ascii(error)}
             line = self._render(_stamped("unloggable", why, "error"))
         self._lines.append(line)
-        if self._writing_thread is None:
+        if self._thread is None:
             self._write_waiting()
         elif not self._wanted.is_set():
             self._wanted.set()
