@@ -10,12 +10,22 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.smtp import Fault
-from relay.smtp.message import MessageScanner, NewlineGuard
+from relay.smtp import message as message_module
+from relay.smtp.message import MessageScanner, NewlineGuard, even_lines
 
 _POLICIES = pytest.mark.parametrize("normalize", [False, True])
 _ALPHABET = (b"\r", b"\n", b".", b"\0", b"a")
 _ALL = [b"".join(parts) for length in range(7) for parts in itertools.product(_ALPHABET, repeat=length)]
 _END = b"\r\n.\r\n"
+
+
+@pytest.fixture(scope="module", autouse=True, params=["few octets", "many octets"])
+def _every_way_of_looking(request: pytest.FixtureRequest):
+    """Large pieces are looked at by columns first: so are all pieces here, the second time."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "many octets":
+            patch.setattr(message_module, "_MANY_OCTETS", 0)
+        yield
 
 
 @dataclass
@@ -186,3 +196,32 @@ def test_a_crlf_may_be_shared_by_two_pieces_of_a_chunk():
     assert guard.look(b"a\r") is None
     assert guard.look(b"\nb\r") is None
     assert guard.look(b"", final=True) is Fault.BARE_NEWLINE
+
+
+def test_lines_of_one_length_are_known_only_where_all_is_well():
+    """Over every short piece: what the columns find to be clean is clean."""
+    known = [data for data in _ALL if even_lines(data)]
+    assert all(not list(_bare_at(data)) for data in known)
+    assert {b"\r\n\r\n", b"a\r\na\r\n", b"\r\naa\r\n"} <= {*known}
+
+
+_lines = st.tuples(st.integers(0, 100), st.integers(1, 40), st.integers(0, 100)).map(
+    lambda drawn: (b"x" * drawn[0] + b"\r\n") * drawn[1] + b"x" * min(drawn[2], drawn[0])
+)
+
+
+@given(lines=_lines, skipped=st.integers(0, 60), at=st.integers(0), wrong=st.sampled_from([*_ALPHABET, b"", b"\r\n"]))
+def test_one_wrong_octet_in_lines_of_one_length_is_seen(lines: bytes, skipped: int, at: int, wrong: bytes):
+    at %= len(lines)
+    replaced, inserted = lines[:at] + wrong + lines[at + 1 :], lines[:at] + wrong + lines[at:]
+    for data in (lines[skipped:], replaced[skipped:], inserted[skipped:]):
+        guard = NewlineGuard()
+        bare = list(_bare_at(data))
+        assert not (bare and even_lines(data))
+        assert (guard.look(data, final=True) is not None) == (bool(bare) or b"\0" in data)
+
+
+def test_a_cr_at_the_end_of_a_chunk_is_not_forgotten_over_lines_of_one_length():
+    guard = NewlineGuard()
+    assert guard.look(b"a\r") is None
+    assert guard.look(b"bbbb\r\nbbbb\r\n") is Fault.BARE_NEWLINE
