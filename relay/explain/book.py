@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from relay.explain.chapter import BookError
 from relay.explain.conditions import Moment, asks_circumstances, asks_nothing, holds, possible
-from relay.explain.fill import Known, blanks, fill, values_for
+from relay.explain.fill import blanks, fill, values_for
 from relay.explain.page import Explanation, Page
 from relay.explain.patterns import PatternError, Patterns, complaint, words_of_all
 from relay.explain.phrases import IN_ENGLISH
@@ -60,6 +60,7 @@ class Book:
         self._text = tuple(_numbered(page.when.text, numbers) for page in self._asked)
         self._not_text = tuple(_numbered(page.when.not_text, numbers) for page in self._asked)
         self._patterns = Patterns(numbers, words_of)
+        self._naming = tuple(map(self._patterns.naming, self._text))
         self._pages_of = _inverted(self._text, len(numbers))
         self._circumstances = tuple(_asks_more(page) for page in self._asked)
         self._blanks = {page.id: blanks(f"{page.title}{page.meaning}{page.advice}{page.more}") for page in self.pages}
@@ -106,11 +107,11 @@ class Book:
         text = straight_quotes(clean(failure.reply.text))[:_LOOKED_AT]
         index = self._first(failure, text)
         captured: dict[str, str] = {}
-        for number in self._text[index]:
+        for number in self._naming[index]:
             captured = {**self._patterns.captured(number, text), **captured}
         page = self._asked[index]
         phrases = self._phrases if page.language == self._phrases.language else IN_ENGLISH
-        values = values_for(self._blanks[page.id], Known(captured, failure, text), phrases)
+        values = values_for(self._blanks[page.id], captured, failure, text, phrases)
         title, meaning, advice, more = (
             fill(template, values, phrases) for template in (page.title, page.meaning, page.advice, page.more)
         )

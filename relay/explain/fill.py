@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relay.explain.words import clean, cut
@@ -84,20 +83,13 @@ def blanks(template: str) -> frozenset[str]:
     return frozenset(blank[1] for blank in BLANK.finditer(template)) if "{" in template else frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Where values come from: the named groups of the page's pattern, the failure, the reply's words."""
-
-    captured: Mapping[str, str]
-    failure: Failure
-    text: str
-
-
-def values_for(names: frozenset[str], known: Known, phrases: Phrases) -> dict[str, str]:
-    """What is known for each of `names`."""
+def values_for(
+    names: frozenset[str], captured: Mapping[str, str], failure: Failure, text: str, phrases: Phrases
+) -> dict[str, str]:
+    """What is known for each of `names`: from a pattern's named groups, the failure, the words of the reply."""
     found = {}
     for name in names:
-        value = known.captured.get(name) or _of_failure(name, known.failure, phrases) or _of_text(name, known.text)
+        value = captured.get(name) or _of_failure(name, failure, phrases) or _of_text(name, text)
         if value:
             found[name] = _safe(name, phrases.span(value) if name == "wait" else value)
     return found

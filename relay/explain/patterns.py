@@ -83,10 +83,12 @@ class Patterns:
             asked.Compile()
         return asked.Match(octets) is not None
 
+    def naming(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of some patterns that have named groups."""
+        return tuple(number for number in numbers if "(?P<" in self._patterns[number])
+
     def captured(self, number: int, text: str) -> Mapping[str, str]:
-        """What the named groups of one pattern hold; empty if it has none."""
-        if "(?P<" not in self._patterns[number]:
-            return {}
+        """What the named groups of one pattern hold."""
         found = _compiled(self._patterns[number]).search(text)
         return {name: value for name, value in found.groupdict().items() if value} if found else {}
 

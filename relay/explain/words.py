@@ -32,7 +32,10 @@ _SPELLED = str.maketrans(
 
 def clean(text: str) -> str:
     """One line of visible characters: every unsafe run and every run of blanks becomes one space."""
-    if not (text.isascii() and text.isprintable()):
+    if text.isascii() and text.isprintable():
+        if "  " not in text and text.strip() == text:  # as nearly all are
+            return text
+    else:
         text = _UNSAFE.sub(" ", text)
         text = "".join(char if char.isprintable() else " " for char in text)  # code points that nobody has assigned
     return " ".join(text.split())

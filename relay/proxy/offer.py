@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from relay.networks import is_loopback
 from relay.smtp.capabilities import NOTHING, Capabilities
@@ -12,20 +13,48 @@ if TYPE_CHECKING:
 
 # The upstream was never reached: a program that must log in is let to, so that it hears why its mail cannot go now.
 _UNKNOWN_MECHANISMS = (b"PLAIN", b"LOGIN")
+_OFFERS = 128  # remembered: each connection to the upstream has its own
+
+
+class _Offer(NamedTuple):
+    """What an EHLO reply depends on."""
+
+    hostname: str
+    upstream: Capabilities | None
+    own_limit: int | None
+    secure: bool  # the way behind us
+    chunking: bool
+    starttls: bool
+    login: bool
 
 
 def ehlo_lines(session: Session, offered: Capabilities | None) -> bytes:
-    """The EHLO reply as it goes to the client (RFC 5321 section 4.1.1.1)."""
+    """The EHLO reply as it goes to the client (RFC 5321 section 4.1.1.1); None: the upstream was never reached."""
     client, rules, pool = session.client, session.service.rules, session.service.pool
-    upstream = offered or NOTHING
-    lines = [rules.hostname.encode("ascii", "replace"), b"PIPELINING"]
+    return _lines(
+        _Offer(
+            hostname=rules.hostname,
+            upstream=offered,
+            own_limit=rules.message_size,
+            secure=pool.last_secure,
+            chunking=client.listener.chunking,
+            starttls=client.listener.tls is not None and not client.encrypted,
+            login=login_possible(session),
+        )
+    )
+
+
+@lru_cache(_OFFERS)
+def _lines(offer: _Offer) -> bytes:
+    upstream = offer.upstream or NOTHING
+    lines = [offer.hostname.encode("ascii", "replace"), b"PIPELINING"]
     if b"SIZE" in upstream:
-        lines.append(_size(upstream.size_limit, rules.message_size))
-    lines += upstream.passed_on(tls=pool.last_secure, chunking=client.listener.chunking)
-    if client.listener.tls is not None and not client.encrypted:
+        lines.append(_size(upstream.size_limit, offer.own_limit))
+    lines += upstream.passed_on(tls=offer.secure, chunking=offer.chunking)
+    if offer.starttls:
         lines.append(b"STARTTLS")
-    mechanisms = _UNKNOWN_MECHANISMS if offered is None else upstream.mechanisms
-    if mechanisms and login_possible(session):
+    mechanisms = _UNKNOWN_MECHANISMS if offer.upstream is None else upstream.mechanisms
+    if mechanisms and offer.login:
         lines.append(b"AUTH " + b" ".join(mechanisms))
     *first, last = lines
     return b"".join([*(b"250-" + line + b"\r\n" for line in first), b"250 " + last + b"\r\n"])

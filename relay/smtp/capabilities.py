@@ -17,9 +17,12 @@ _MECHANISMS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Capabilities:
-    """The extensions a server offers: keyword in upper case -> its parameters as they came."""
+    """The extensions a server offers: keyword in upper case -> its parameters as they came.
+
+    Two are never equal, so that what follows from one can be remembered under it.
+    """
 
     keywords: dict[bytes, bytes]
 

@@ -19,6 +19,7 @@ _LINE_END = re.compile(rb"\r\n|[\r\n](\.?)")
 _LONE_DOT = re.compile(rb"(\r\n)\.(?=\n|\r(?!\n))")
 _UNDECIDED = re.compile(rb"\r\n(\.\r?)\Z")
 _MANY_OCTETS = 16384  # from here on a look at the columns of lines costs a third of a pass over all octets, or less
+_LONG_LINE = 32  # octets; the columns of shorter lines are no small part of the piece, and are copied
 
 
 class NewlineGuard:
@@ -55,12 +56,12 @@ def even_lines(data: bytes) -> bool:
     """
     first = data.find(b"\n")
     length = data.find(b"\n", first + 1) - first
-    if first < 1 or length < 2:
+    if first < 1 or length < _LONG_LINE:
         return False
     lines = len(range(first, len(data), length))
-    rest = bytearray(data)
-    if rest[first - 1 :: length] != b"\r" * lines or rest[first::length] != b"\n" * lines:
+    if data[first - 1 :: length] != b"\r" * lines or data[first::length] != b"\n" * lines:
         return False
+    rest = bytearray(data)
     rest[first - 1 :: length] = rest[first::length] = bytes(lines)
     return b"\r" not in rest and b"\n" not in rest
 
