@@ -35,14 +35,16 @@ run: $(VENV)/run ## start the relay; UPSTREAM=smtp://mail.example.com:587 for a 
 practice: $(VENV)/run ## start the practice upstream alone
 	@$(BIN)/relay practice $(ARGS)
 
-# From a copy, for the compiler leaves what it makes beside the sources: there, too, the tests find it.
-$(COMPILED)/run: requirements.lock pyproject.toml $(shell find relay config -type f -not -name '*.pyc')
+# From a copy, for the compiler leaves what it makes beside the sources: there, too, the tests find it. The tools that
+# build it stay apart from what runs it.
+$(COMPILED)/run: requirements.lock requirements-build.lock pyproject.toml $(shell find relay config -type f -not -name '*.pyc')
 	rm -rf $(COMPILED)
 	$(PYTHON) -m venv $(COMPILED)
 	$(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
+	$(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-build.lock --target $(COMPILED)/tools
 	mkdir $(COMPILED)/source
 	cp -R pyproject.toml README.md LICENSE relay config $(COMPILED)/source
-	HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps $(COMPILED)/source
+	PYTHONPATH=$(COMPILED)/tools HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation $(COMPILED)/source
 	@touch $@
 
 compiled: $(COMPILED)/run ## install the relay with the path of a message compiled, as in the container; needs a C compiler and Python.h
@@ -51,8 +53,8 @@ compiled: $(COMPILED)/run ## install the relay with the path of a message compil
 test: $(VENV)/dev ## install and run the tests; ARGS='-k name' to choose
 	@$(BIN)/python -m pytest $(ARGS)
 
-# What reaches the compiled parts: dialogues, sockets, hostile peers, the spool. The book is not among them.
-COMPILED_TESTS := tests/dialogs tests/traps tests/running tests/hostile tests/retry tests/unit/proxy tests/unit/record tests/unit/retry tests/unit/smtp tests/unit/upstream
+# What reaches the compiled parts: the book, dialogues, sockets, hostile peers, the spool.
+COMPILED_TESTS := tests/book tests/dialogs tests/traps tests/running tests/hostile tests/retry tests/unit/explain tests/unit/proxy tests/unit/record tests/unit/retry tests/unit/smtp tests/unit/upstream
 test-compiled: $(VENV)/dev $(COMPILED)/run ## the same tests on the compiled parts, as far as they reach those
 	cd $(COMPILED)/source && rm -rf tests deploy benchmarks
 	cp -R tests deploy benchmarks $(COMPILED)/source
@@ -106,6 +108,7 @@ lock: $(VENV)/run ## renew the lock files
 	$(PIP) install --quiet uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --group build -c requirements-dev.lock -o requirements-build.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --group bench pyproject.toml -c requirements-dev.lock -o requirements-bench.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --group fuzz pyproject.toml -c requirements-dev.lock -o requirements-fuzz.lock
 
