@@ -72,4 +72,7 @@ class Deadlines:
         self._timer = self._loop.call_later(_TICK_SECONDS, self._tick) if self._watched else None
         now = self._loop.time()
         for watched in [each for each in self._watched if each.deadline <= now]:
-            watched.expire()
+            try:
+                watched.expire()
+            except Exception:  # noqa: BLE001 -- nor another its end
+                _log.exception("a bug while a deadline was kept")

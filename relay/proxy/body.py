@@ -86,8 +86,7 @@ class Chunk:
         if not self._size:
             self._check(b"")
         phase = Phase.MESSAGE if self._last else Phase.DATA
-        connection.send(b"BDAT %d%s" % (self._size, b" LAST" if self._last else b""), phase, self._heard, (2,))
-        connection.flush()
+        connection.begin_chunk(b"BDAT %d%s" % (self._size, b" LAST" if self._last else b""), phase, self._heard)
         if self._size:
             self._transaction.client.take_octets(self.feed)
         else:
@@ -131,6 +130,8 @@ class Chunk:
 
     def _end(self, piece: bytes) -> None:
         self._pass_on(piece)
+        if self._transaction.connection is not None:
+            self._transaction.connection.end_chunk()
         self.complete = True
         if self._reply is not None:
             self._answer(self._reply)

@@ -62,7 +62,7 @@ class Login:
         mechanism, initial = mechanism.upper(), initial.strip()
         fault = _fault_of(mechanism, initial)
         if fault is not None:
-            session.refuse(fault, phase=Phase.AUTH)
+            session.error(fault, phase=Phase.AUTH)
             return
         self._observer = LoginObserver(mechanism, keep=session.client.listener.keep_logins)
         self._said = [initial]
@@ -83,7 +83,8 @@ class Login:
 
     def keep(self, connection: Connection) -> None:
         """A mail is done: the connection waits for the next one of this client."""
-        connection.owner = self
+        if connection.owner is None:  # the next one may have begun before RSET was answered
+            connection.owner = self
 
     def end(self) -> None:
         """The client is gone, or starts anew: so does its login."""

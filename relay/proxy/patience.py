@@ -35,7 +35,7 @@ class Patience:
 
     def begin_message(self, now: float) -> None:
         """A message begins, or goes on after the relay has made it wait."""
-        self._last_octets = self._window_start = now
+        self.last_event = self._last_octets = self._window_start = now
         self._octets = 0
 
     def octets(self, count: int, now: float) -> None:

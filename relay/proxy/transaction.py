@@ -87,7 +87,8 @@ class Transaction:
         elif b"CHUNKING" not in connection.capabilities:  # it would take the octets for commands
             skip_octets(self.session, size, reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA))
         else:
-            self._guard = self._guard or NewlineGuard()
+            if self._guard is None:  # the first: from now on octets are counted, whatever MAIL has declared
+                self._guard, self.size = NewlineGuard(), 0
             self.body = Chunk(self, size, self._guard, last=last)
             self.body.begin(connection)
 
@@ -122,6 +123,7 @@ class Transaction:
     def upstream_lost(self, pending: tuple[Expected, ...], fault: Fault, detail: str) -> None:
         """The connection is gone: replace it if that is safe, or answer for all that is pending."""
         connection, self.connection = self.connection, None
+        self.client.throttle(on=False)
         self._broken = (fault, detail)
         if self._replaceable(connection, pending, fault):
             self._kept = False
@@ -139,7 +141,7 @@ class Transaction:
 
     def upstream_full(self, *, full: bool) -> None:
         """Let the client feel the upstream's pace."""
-        if self.body is not None:
+        if self.body is not None or not full:
             self.client.throttle(on=full)
 
     # -- the end of the message (told by the body)
@@ -256,6 +258,7 @@ class Transaction:
         if connection is None:
             return
         connection.owner = None
+        self.client.throttle(on=False)
         keep = self.session.login.keep if connection.private else self.service.pool.give_back
         if self._refused and not connection.private:
             connection.quit()

@@ -118,25 +118,30 @@ class PatientTransaction(Transaction):
     async def send_again(self) -> Reply:
         """The whole mail from its copy, over a session of its own, to the verdict."""
         self.give_up_session()
-        agreed = await self.agree()
-        if not agreed.ok or self.carrier is None:
+        agreed, carrier = await self.agree(), self.carrier
+        if not agreed.ok or carrier is None:
             return agreed
         last = b""
         for piece in self.copy.pieces():
-            await self.carrier.pour(last)
+            await carrier.pour(last)
             last = piece
-        return await self.carrier.finish(last)
+        return await carrier.finish(last)
 
     # -- the upstream's side
 
     async def ask(self, line: bytes, phase: Phase) -> Reply:
-        """Say one command; a session that has ended by it is given up."""
+        """Say one command; a session that has ended by it is given up.
+
+        A good reply is worth nothing where the session ended in the same breath: then the reply is why.
+        """
         carrier = self.carrier
         if carrier is None:
             return _lost(self)
         reply = await carrier.say(line, phase)
         if reply.code == 421 or not carrier.alive:
             self.give_up_session()
+            if reply.ok:
+                return (carrier.lost or _lost(self))._replace(phase=phase)
         return reply
 
     async def stand(self) -> Reply:

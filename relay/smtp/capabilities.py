@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from relay.smtp.reply import sound
+
 # Passed on with the upstream's own value: the relay hands these parameters through byte for byte.
 _PASSED = (
     b"8BITMIME", b"SMTPUTF8", b"DSN", b"ENHANCEDSTATUSCODES", b"CHUNKING", b"DELIVERBY",
@@ -28,10 +30,14 @@ class Capabilities:
 
     @classmethod
     def of_ehlo(cls, lines: tuple[bytes, ...]) -> Capabilities:
-        """Read the lines of a good EHLO reply; the first names the server. `AUTH=` is an old spelling of `AUTH `."""
+        """Read the lines of a good EHLO reply; the first names the server. `AUTH=` is an old spelling of `AUTH `.
+
+        A line that may not stand in a reply (RFC 5321 section 4.1.1.1: printable ASCII) offers nothing.
+        """
         keywords: dict[bytes, bytes] = {}
-        for line in lines[1:]:
-            keyword, _, value = line.strip().replace(b"=", b" ", 1).partition(b" ")
+        for line in filter(sound, map(bytes.strip, lines[1:])):
+            said = b"AUTH " + line[5:] if line[:5].upper() == b"AUTH=" else line
+            keyword, _, value = said.partition(b" ")
             keywords.setdefault(keyword.upper(), value.strip())
         return cls(keywords)
 

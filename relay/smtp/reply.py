@@ -59,9 +59,9 @@ class Reply(NamedTuple):
     def wire(self) -> bytes:
         """The reply for a client: unchanged, unless its octets may not stand in a reply (RFC 5321 4.5.3.1.5)."""
         lines = self.lines
-        if len(lines) == 1 and _sound(lines[0]):  # as nearly all are
+        if len(lines) == 1 and sound(lines[0]):  # as nearly all are
             return b"%d %s\r\n" % (self.code, lines[0])
-        if not all(map(_sound, lines)):
+        if not all(map(sound, lines)):
             lines = tuple(_mended(line, self.code) for line in lines)
         *first, last = lines
         return b"".join([*(b"%d-%s\r\n" % (self.code, line) for line in first), b"%d %s\r\n" % (self.code, last)])
@@ -90,7 +90,8 @@ class Reply(NamedTuple):
         return texts[0].strip() if len(texts) == 1 else " ".join(filter(None, (line.strip() for line in texts)))
 
 
-def _sound(line: bytes) -> bool:
+def sound(line: bytes) -> bool:
+    """Whether a line's text may stand in a reply: printable ASCII, and not too long (RFC 5321 section 4.5.3.1.5)."""
     return len(line) <= _TEXT_OCTETS and not line.translate(None, _PRINTABLE)
 
 

@@ -55,6 +55,8 @@ class Connection(SMTPProtocol):
         self.greeting: asyncio.Future[Reply] = loop.create_future()
         self._deadlines = deadlines
         self._replies = ReplyReader()
+        self._cut: deque[tuple[int, tuple[bytes, ...]]] = deque()  # replies that are read, but not handed out yet
+        self._chunk_open = False  # octets of a BDAT are still to come: its reply is not due
         self.pending: deque[Expected] = deque()  # commands whose replies are awaited
         self._unread_poll: select.poll | None = None
         self._unsaid: list[Expected] = []  # commands that are written at the end of this round
@@ -76,7 +78,7 @@ class Connection(SMTPProtocol):
 
     def flush(self) -> None:
         """Write now what is to be said, in one piece. Only from then on can a reply be the answer to it."""
-        if self._unsaid and not (self.pending or self._replies.empty):
+        if self._unsaid and (len(self._cut) > len(self.pending) or not (self.pending or self._replies.empty)):
             self._begun_too_early()
         said, self._unsaid = self._unsaid, []
         if said:
@@ -108,6 +110,18 @@ class Connection(SMTPProtocol):
         if octets and not self.dead:
             self._write(octets)
 
+    def begin_chunk(self, line: bytes, phase: Phase, answer: Answer) -> None:
+        """Say BDAT. The time for its reply begins with `end_chunk`, for the upstream awaits the octets till then."""
+        self._chunk_open = True
+        self.send(line, phase, answer, (2,))
+        self.flush()
+        self._await_next()
+
+    def end_chunk(self) -> None:
+        """All octets of the chunk have been passed on."""
+        self._chunk_open = False
+        self._await_next()
+
     def finish(self, octets: bytes, answer: Answer) -> None:
         """Pass on the last piece, final dot included, and await the verdict."""
         self.when_heard(lambda: self._finish(octets, answer))
@@ -118,7 +132,7 @@ class Connection(SMTPProtocol):
         A reply that lies unread now would be taken for the verdict, an early `250` for a success. So the end waits for
         the next round of the loop while there is something to read; a reply that is begun and stays half is no reply.
         """
-        if postponed < _MAX_POSTPONED and not self.dead and (self._unread() or not self._replies.empty):
+        if postponed < _MAX_POSTPONED and not self.dead and (self._unread() or self._cut or not self._replies.empty):
             self._loop.call_later(0, lambda: self.when_heard(act, postponed=postponed + 1))
             return
         if not self._replies.empty:
@@ -150,6 +164,7 @@ class Connection(SMTPProtocol):
         pending, owner = (*self.pending, *self._unsaid), self.owner
         self.pending.clear()
         self._unsaid.clear()
+        self._cut.clear()
         if owner is not None:
             owner.upstream_lost(pending, fault, detail)
             owner.upstream_heard()  # not every loss happens while something is read
@@ -181,7 +196,7 @@ class Connection(SMTPProtocol):
 
     def usable(self) -> bool:
         """Whether the connection can be trusted with a new transaction: alive, nothing under way, nothing unread."""
-        return not (self.dead or self.asked or self.streaming or self._unread()) and self._replies.empty
+        return not (self.dead or self.asked or self.streaming or self._cut or self._unread()) and self._replies.empty
 
     # -- what asyncio calls
 
@@ -208,10 +223,9 @@ class Connection(SMTPProtocol):
             return
         owner = self.owner  # the last reply may end its ownership
         try:
-            for code, lines in self._replies.feed(data):
-                self._hear(code, lines)
-                if self.dead:
-                    break
+            self._cut.extend(self._replies.feed(data))
+            while self._cut:
+                self._hear(*self._cut.popleft())
         except GarbledError as error:
             self.abort(self._garbled_fault(data), f"{self.server.name} sent {error}")
         except Exception:  # noqa: BLE001 -- a bug of ours in whoever heard it: this connection is out of step
@@ -253,6 +267,9 @@ class Connection(SMTPProtocol):
         if kind < 4 and (kind not in expected.classes or (kind == 3 and GO_ON.get(code) is not expected.phase)):
             self.pending.appendleft(expected)
             raise GarbledError(f"{code} where it cannot stand, as the answer in the phase {expected.phase}")
+        if kind == 2 and expected.phase is Phase.MESSAGE and self._unsent():
+            self.pending.appendleft(expected)
+            raise GarbledError(f"{code} for a message whose end it cannot have seen")
         if self.pending:
             self._await_next()
         else:
@@ -269,7 +286,7 @@ class Connection(SMTPProtocol):
             raise
 
     def _await_next(self) -> None:
-        head = self.pending[0] if self.pending else None
+        head = self.pending[0] if self.pending and not self._chunk_open else None
         self.deadline = self._loop.time() + self.server.waits.replies[head.phase] if head else NEVER
 
     def _hear_unasked(self, code: int, lines: tuple[bytes, ...]) -> None:
@@ -297,6 +314,10 @@ class Connection(SMTPProtocol):
     def _unread(self) -> bool:
         """Whether something was said that the loop has not read yet."""
         return self._unread_poll is not None and bool(self._unread_poll.poll(0))
+
+    def _unsent(self) -> bool:
+        """Whether octets still wait here because the upstream does not read."""
+        return cast("asyncio.Transport", self.transport).get_write_buffer_size() > 0
 
     def _write(self, octets: bytes) -> None:
         cast("asyncio.Transport", self.transport).write(octets)

@@ -106,8 +106,8 @@ class Pool:
         self._closed = True
         for connection in tuple(self._idle):  # each leaves the list when it says QUIT
             connection.quit()
-        for task in filter(None, (self._looking, self._warming)):
-            task.cancel()
+        if self._warming is not None:  # `_looking` goes on: clients wait for it
+            self._warming.cancel()
 
     async def wait_closed(self) -> None:
         """Wait, briefly, until the upstream has taken its leave too."""

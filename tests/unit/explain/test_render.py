@@ -45,6 +45,7 @@ REPLIES = st.builds(
     st.sampled_from([None, *Phase]),
     st.integers(400, 599),
     st.one_of(st.lists(LINE_OF_REPLY, min_size=1, max_size=6), st.just([b"again"] * 100)).map(tuple),
+    st.none(),
 )
 ADDRESSES = st.one_of(st.none(), st.text(max_size=80), st.just("bob@b.test"), st.just("a" * 300 + "@b.test"))
 
