@@ -35,7 +35,7 @@ class Login:
         self._session = session
         self._failures = 0
         self._observer: LoginObserver | None = None
-        self._said: list[bytes] = []  # in the exchange under way, forgotten with its verdict
+        self._said: list[bytes] = []  # in every exchange until one succeeds: no refusal may quote any of it
 
     @property
     def lost(self) -> bool:
@@ -65,8 +65,8 @@ class Login:
             session.error(fault, phase=Phase.AUTH)
             return
         self._observer = LoginObserver(mechanism, keep=session.client.listener.keep_logins)
-        self._said = [initial]
         if initial:
+            self._said.append(initial)
             self._observer.heard(initial)
         session.client.hold()
         line = b"AUTH " + mechanism + (b" " + initial if initial else b"")
@@ -172,7 +172,6 @@ class Login:
     def _refused(self, reply: Reply) -> None:
         self._failures += 1
         reply = without_secrets(reply, self._said, self._observer.user if self._observer is not None else None)
-        self._said.clear()
         if self._session.service.rules.explain_login_at_mail and reply.code != 421:
             self.refused = reply
             self._session.answer(LOGIN_TAKEN)

@@ -99,7 +99,7 @@ class ClientConnection(SMTP):
     def eof_received(self) -> bool:
         """The client has closed its side. It may still read (`printf ... | nc`): finish what it asked, then close."""
         self._ended = True
-        if self._sink is not None:  # in the middle of a message, which will never be complete
+        if self._in_message:  # it will never be complete
             self.close()
         else:
             self.proceed()
@@ -265,9 +265,14 @@ class ClientConnection(SMTP):
         else:
             self.deadline = judged
 
+    @property
+    def _in_message(self) -> bool:
+        """Whether what comes is taken for octets of a message (those of a PROXY header come before any mail)."""
+        return self._sink is not None and self._session.in_transaction
+
     def _owes_nothing(self) -> bool:
         """Whether a client that has ended its side is done, or in a message that will never be complete."""
-        return self._sink is not None or not (self._held or self._session.busy)
+        return self._in_message or not (self._held or self._session.busy)
 
     def _poured(self, data: bytes) -> bytes:
         try:

@@ -92,3 +92,13 @@ def test_the_limit_of_one_address_holds_for_the_true_one(behaves, relay):
         with Attacker(relay.addresses[0]) as liar:
             liar.say(LIES["a name"])
             assert liar.hear().code == 421
+
+
+def test_who_says_all_at_once_and_closes_its_side_is_answered(behaves, relay):
+    for _ in range(20):
+        with Attacker(relay.addresses[0]) as client:
+            assert [answer.code for answer in client.ask_all(V1 + EHLO + b"QUIT\r\n")] == [220, 250, 221]
+
+
+def test_who_closes_its_side_within_the_header_is_told(client):
+    assert [answer.code for answer in client.ask_all(V1[:20])] == [421]

@@ -155,6 +155,16 @@ MISTYPED = (
 )
 
 
+def test_an_upstream_that_repeats_the_secret_of_an_exchange_before(client, upstream, searched):
+    upstream.acts["AUTH"] = asks_for(0, REFUSED)
+    assert client.ask(f"AUTH PLAIN {encoded(f'{NUL}anna{NUL}{MARK}')}").code == 535
+    upstream.acts["AUTH"] = repeats  # the secret that was said before, not the one that is said now
+    answer = client.ask(f"AUTH PLAIN {encoded(f'{NUL}anna{NUL}other-words')}")
+    assert answer.code == 535
+    assert MARK not in answer.text
+    searched(MARK)
+
+
 def test_secrets_where_commands_belong(client, upstream, searched):
     for line in MISTYPED:
         answer = client.ask(line)

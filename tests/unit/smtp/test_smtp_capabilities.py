@@ -53,3 +53,12 @@ def test_requiretls_only_where_the_way_behind_has_tls():
 
 def test_nothing_is_offered_where_nothing_is_known():
     assert (NOTHING.size_limit, NOTHING.mechanisms, NOTHING.passed_on(tls=True)) == (None, (), ())
+
+
+def test_only_the_old_spelling_of_auth_has_its_sign_replaced():
+    assert offered(b"LIMITS RCPTMAX=20 MAILMAX=5").passed_on(tls=True) == (b"LIMITS RCPTMAX=20 MAILMAX=5",)
+
+
+@pytest.mark.parametrize("line", [b"DSN \x1b[31m\x07", b"MT-PRIORITY \xff\xfe", b"DSN " + b"x" * 600, b"DSN \x00"])
+def test_what_may_not_stand_in_a_reply_offers_nothing(line: bytes):
+    assert offered(line, b"8BITMIME").passed_on(tls=True) == (b"8BITMIME",)

@@ -1,0 +1,176 @@
+"""What comes too early, too late, or in the middle of something else: at what moment things happen changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from hostile_client import Attacker
+from hostile_upstream import closes, says
+
+if TYPE_CHECKING:
+    from hostile_upstream import Speaker
+
+_ENVELOPE = b"MAIL FROM:<me@here.example>\r\nRCPT TO:<you@there.example>\r\nDATA\r\n"
+_MESSAGE = b"Subject: x\r\n\r\nHello.\r\n.\r\n"
+
+
+@pytest.fixture(scope="module")
+def relay(upstream, relay_before):
+    with relay_before(
+        upstream,
+        limits={"message_size": 1000, "errors": 20},
+        timeouts={"upstream_reply": 2},
+    ) as relay:
+        yield relay
+
+
+@pytest.fixture
+def client(behaves, relay):
+    with Attacker(relay.addresses[0]) as client:
+        client.greet()
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("early", "verdict"), [(b"250 2.0.0 Ok: queued\r\n", 451), (b"552 5.2.2 Mailbox full\r\n", 552), (b"25", 451)]
+)
+def test_what_stands_behind_354_in_one_segment_is_no_verdict_on_a_message_that_lies_ready(
+    client, upstream, early, verdict
+):
+    upstream.acts["DATA"] = says(b"354 Go on\r\n" + early)
+    upstream.acts["dot"] = says(b"550 5.7.1 The true verdict\r\n")
+    client.say(_ENVELOPE + _MESSAGE + b"NOOP\r\n")
+    assert [client.hear().code for _ in range(5)] == [250, 250, 354, verdict, 250]
+    assert upstream.messages == []
+
+
+def test_what_stands_behind_a_refusal_in_one_segment_does_not_answer_the_reset(client, upstream):
+    """Else the connection would serve the next client, out of step."""
+    upstream.acts["RCPT"] = says(b"550 5.1.1 No such user\r\n250 2.0.0 Ok\r\n")
+    assert client.ask("MAIL FROM:<me@here.example>").code == 250
+    assert client.ask("RCPT TO:<you@there.example>").code == 550
+    client.ask("RSET")
+    upstream.acts["RCPT"] = says(b"551 5.7.1 No\r\n")
+    assert client.ask("MAIL FROM:<me@here.example>").code == 250
+    assert client.ask("RCPT TO:<you@there.example>").code == 551
+
+
+@pytest.mark.parametrize(
+    ("act", "code"),
+    [
+        (says(b"354 Go on\r\n552 5.3.4 Too big\r\n"), 552),
+        (says(b"354 Go on\r\n250 2.0.0 Ok: queued\r\n"), 451),
+        (closes(b"354 Go on\r\n"), 451),
+    ],
+    ids=["refusal", "success", "end"],
+)
+def test_an_agreement_that_ends_in_the_same_breath_is_none_where_mails_are_tried_again(
+    behaves, relay_before, act, code
+):
+    with relay_before(behaves, retry={"mode": "inline", "inline": {"budget": 2}}) as relay:
+        behaves.acts["DATA"] = act
+        with Attacker(relay.addresses[0]) as client:
+            client.greet()
+            client.begin_mail()
+            answer = client.ask("DATA")
+            if answer.code == 354:  # the end came a moment later
+                answer = client.ask(_MESSAGE.decode().removesuffix("\r\n"))
+            assert answer.code == code
+        assert b'"relay_message"' not in relay.log.read_bytes()
+    assert behaves.messages == []
+
+
+def test_a_recipient_is_not_taken_by_the_answer_to_mail(behaves, relay_before):
+    with relay_before(behaves, retry={"mode": "inline", "inline": {"budget": 2}}) as relay:
+        behaves.acts["MAIL"] = closes(b"250 2.1.0 Ok\r\n")
+        with Attacker(relay.addresses[0]) as client:
+            client.greet()
+            if client.ask("MAIL FROM:<me@here.example>").code == 250:
+                assert client.ask("RCPT TO:<you@there.example>").code == 451
+
+
+def test_clients_that_wait_for_the_upstream_survive_a_reload(behaves, relay_before):
+    async def slow(speaker: Speaker) -> None:
+        await asyncio.sleep(6.5)
+        await speaker.say(b"220 upstream.example ESMTP\r\n")
+
+    behaves.acts["greeting"] = slow
+    with relay_before(behaves) as relay, Attacker(relay.addresses[0], 15) as client:
+        client.greet()
+        client.say(b"MAIL FROM:<me@here.example>\r\n")
+        relay.process.send_signal(signal.SIGHUP)
+        relay.events("reloaded")
+        assert client.hear().code == 250
+
+
+def test_octets_of_a_chunk_are_counted_once(client, upstream):
+    chunk = b"x" * 598 + b"\r\n"
+    assert client.ask("MAIL FROM:<me@here.example> SIZE=600").code == 250
+    assert client.ask("RCPT TO:<you@there.example>").code == 250
+    client.say(b"BDAT 600 LAST\r\n" + chunk)
+    assert client.hear().code == 250
+    assert client.ask("MAIL FROM:<me@here.example>").code == 250
+    assert client.ask("RCPT TO:<you@there.example>").code == 250
+    client.say(b"BDAT 600\r\n" + chunk + b"BDAT 600 LAST\r\n" + chunk)
+    assert [client.hear().code for _ in range(2)] == [250, 552]
+
+
+@pytest.mark.parametrize("last", [b"", b" LAST"])
+def test_the_time_for_an_answer_to_a_chunk_begins_with_its_end(client, upstream, last):
+    """The upstream has two seconds; the client takes three."""
+    assert client.ask("MAIL FROM:<me@here.example>").code == 250
+    assert client.ask("RCPT TO:<you@there.example>").code == 250
+    client.say(b"BDAT 8" + last + b"\r\n")
+    for octets in (b"ab", b"cd", b"ef", b"\r\n"):
+        client.sock.settimeout(0.75)
+        with pytest.raises(TimeoutError):
+            client.sock.recv(1)
+        client.sock.settimeout(8)
+        client.say(octets)
+    assert client.hear().code == 250
+
+
+def test_faulty_logins_are_counted_as_faults(client):
+    codes = [client.ask("AUTH PLAIN !!!").code for _ in range(20)]
+    assert codes[:19] == [501] * 19
+    assert codes[19] == 421
+
+
+def test_a_kept_connection_whose_idle_time_ends_as_mail_comes_is_replaced(client, upstream):
+    """The upstream says 421 on it, once: nothing of the mail is there, so nobody need know."""
+
+    async def idle_time_is_over(speaker: Speaker) -> None:
+        del upstream.acts["MAIL"]
+        await closes(b"421 4.4.2 Timeout exceeded\r\n")(speaker)
+
+    assert client.send_mail().code == 250
+    upstream.acts["MAIL"] = idle_time_is_over
+    assert client.send_mail().code == 250
+    assert len(upstream.messages) == 2
+
+
+def test_a_421_of_a_new_connection_is_the_clients_to_hear(client, upstream):
+    upstream.acts["MAIL"] = closes(b"421 4.3.2 Too busy\r\n")
+    answer = client.ask("MAIL FROM:<me@here.example>")
+    assert answer.code == 421
+    assert "Too busy" in answer.text.replace("\r\n421 4.3.2 ", " ")
+
+
+def test_a_reset_that_is_answered_late_takes_no_connection_from_the_next_mail(client, upstream):
+    """After a login one connection serves all mails: the next one begins before RSET is answered."""
+
+    async def late(speaker: Speaker) -> None:
+        await asyncio.sleep(0.3)
+        await speaker.say(b"250 2.0.0 Ok\r\n")
+
+    upstream.acts["RSET"] = late
+    upstream.acts["dot"] = closes()
+    assert client.ask("AUTH PLAIN AHUAcA==").code == 235
+    assert client.ask("MAIL FROM:<me@here.example>").code == 250
+    assert client.ask("HELO here.example").code == 250
+    answer = client.send_mail()
+    assert answer.code == 451
+    assert "not known whether" in answer.text
