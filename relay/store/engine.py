@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ async def open_store(url: DatabaseURL, *, migrate: bool = True) -> Store:
         raise StoreError(f"the database {url} cannot be used: {reason_of(error)}") from None
     try:
         if migrate:
-            async with engine.begin() as connection:
-                await _lock(connection)
-                await connection.run_sync(_upgrade)
+            await _migrate(engine)
     except (SQLAlchemyError, OSError) as error:
         await engine.dispose()
         raise StoreError(f"the database {url} cannot be used: {reason_of(error)}") from None
@@ -141,6 +139,26 @@ def _postgresql(url: DatabaseURL) -> AsyncEngine:
         connect_args={"timeout": 10.0, "server_settings": {"synchronous_commit": "on"}},
         hide_parameters=True,
     )
+
+
+async def _migrate(engine: AsyncEngine) -> None:
+    """Bring the tables up to date.
+
+    A new file of SQLite's is given its WAL first; processes that do so at once do not wait for each other (busy_timeout
+    is nothing to it), so each tries again.
+    """
+    deadline = asyncio.get_running_loop().time() + _BUSY_SECONDS
+    while True:
+        try:
+            async with engine.begin() as connection:
+                await _lock(connection)
+                await connection.run_sync(_upgrade)
+        except OperationalError as error:
+            if reason_of(error) != "database is locked" or asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            return
 
 
 async def _lock(connection: AsyncConnection) -> None:
