@@ -51,7 +51,6 @@ class Connection(SMTPProtocol):
         self.messages = 0  # transactions this connection has carried
         self.refusals = 0  # what it was refused: servers slow down and cut off who collects them
         self.heard = False  # a reply came since the owner took it
-        self.reused = False  # it was idle in the pool before
         self.on_gone: Callable[[Connection], None] = _nothing
         self.greeting: asyncio.Future[Reply] = loop.create_future()
         self._deadlines = deadlines
@@ -264,10 +263,6 @@ class Connection(SMTPProtocol):
             self._hear_unasked(code, lines)
             return
         expected = self.pending.popleft()
-        if code == 421 and self.reused and not self.heard and expected.phase is Phase.MAIL:  # its idle time was over
-            self.pending.appendleft(expected)
-            self._closed_by_421(lines)
-            return
         kind = code // 100
         if kind < 4 and (kind not in expected.classes or (kind == 3 and GO_ON.get(code) is not expected.phase)):
             self.pending.appendleft(expected)
@@ -301,13 +296,11 @@ class Connection(SMTPProtocol):
             owner.upstream_early(Reply(Phase.MESSAGE, code, lines))
             return
         if self.owner is not None and code == 421:  # RFC 5321 section 3.8: a server may say so at any time, and close
-            self._closed_by_421(lines)
+            self.abort(
+                Fault.DISCONNECTED, f"{self.server.name} closed: 421 {b' '.join(lines).decode('utf-8', 'replace')}"
+            )
             return
         raise GarbledError(f"{code} that nobody asked for")
-
-    def _closed_by_421(self, lines: tuple[bytes, ...]) -> None:
-        said = b" ".join(lines).decode("utf-8", "replace")
-        self.abort(Fault.DISCONNECTED, f"{self.server.name} closed: 421 {said}")
 
     def _begun_too_early(self) -> None:
         """A reply of which a part came before what it is to answer cannot answer it."""

@@ -53,7 +53,6 @@ class Pool:
             if connection.usable():
                 connection.deadline = NEVER
                 connection.heard = False
-                connection.reused = True
                 self.warm_up()
                 return connection
             connection.abort()

@@ -139,26 +139,6 @@ def test_faulty_logins_are_counted_as_faults(client):
     assert codes[19] == 421
 
 
-def test_a_kept_connection_whose_idle_time_ends_as_mail_comes_is_replaced(client, upstream):
-    """The upstream says 421 on it, once: nothing of the mail is there, so nobody need know."""
-
-    async def idle_time_is_over(speaker: Speaker) -> None:
-        del upstream.acts["MAIL"]
-        await closes(b"421 4.4.2 Timeout exceeded\r\n")(speaker)
-
-    assert client.send_mail().code == 250
-    upstream.acts["MAIL"] = idle_time_is_over
-    assert client.send_mail().code == 250
-    assert len(upstream.messages) == 2
-
-
-def test_a_421_of_a_new_connection_is_the_clients_to_hear(client, upstream):
-    upstream.acts["MAIL"] = closes(b"421 4.3.2 Too busy\r\n")
-    answer = client.ask("MAIL FROM:<me@here.example>")
-    assert answer.code == 421
-    assert "Too busy" in answer.text.replace("\r\n421 4.3.2 ", " ")
-
-
 def test_a_reset_that_is_answered_late_takes_no_connection_from_the_next_mail(client, upstream):
     """After a login one connection serves all mails: the next one begins before RSET is answered."""
 
