@@ -56,6 +56,7 @@ class Connection(SMTPProtocol):
         self._deadlines = deadlines
         self._replies = ReplyReader()
         self._cut: deque[tuple[int, tuple[bytes, ...]]] = deque()  # replies that are read, but not handed out yet
+        self._wire: asyncio.BaseTransport | None = None  # the TCP below any TLS, which holds octets of its own
         self._chunk_open = False  # octets of a BDAT are still to come: its reply is not due
         self.pending: deque[Expected] = deque()  # commands whose replies are awaited
         self._unread_poll: select.poll | None = None
@@ -202,7 +203,7 @@ class Connection(SMTPProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to watch, and await the greeting before anything can have come."""
-        self.transport = transport
+        self.transport = self._wire = transport
         sock = transport.get_extra_info("socket")
         if sock is not None and hasattr(select, "poll"):
             self._unread_poll = select.poll()
@@ -317,7 +318,8 @@ class Connection(SMTPProtocol):
 
     def _unsent(self) -> bool:
         """Whether octets still wait here because the upstream does not read."""
-        return cast("asyncio.Transport", self.transport).get_write_buffer_size() > 0
+        both = (cast("asyncio.Transport", transport) for transport in (self.transport, self._wire))
+        return any(transport.get_write_buffer_size() > 0 for transport in both)
 
     def _write(self, octets: bytes) -> None:
         cast("asyncio.Transport", self.transport).write(octets)
