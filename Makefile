@@ -4,6 +4,7 @@ VENV   := .venv
 COMPILED := .venv-compiled
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
+COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check
 
 HARAKA_VERSION := 3.3.4
 HARAKA := benchmarks/.cache/haraka/$(HARAKA_VERSION)
@@ -40,11 +41,11 @@ practice: $(VENV)/run ## start the practice upstream alone
 $(COMPILED)/run: requirements.lock requirements-build.lock pyproject.toml $(shell find relay config -type f -not -name '*.pyc')
 	rm -rf $(COMPILED)
 	$(PYTHON) -m venv $(COMPILED)
-	$(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
-	$(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-build.lock --target $(COMPILED)/tools
+	$(COMPILED_PIP) install --quiet --require-hashes -r requirements.lock
+	$(COMPILED_PIP) install --quiet --require-hashes -r requirements-build.lock --target $(COMPILED)/tools
 	mkdir $(COMPILED)/source
 	cp -R pyproject.toml README.md LICENSE relay config $(COMPILED)/source
-	PYTHONPATH=$(COMPILED)/tools HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation $(COMPILED)/source
+	PYTHONPATH=$(COMPILED)/tools HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED_PIP) install --quiet --no-deps --no-build-isolation $(COMPILED)/source
 	@touch $@
 
 compiled: $(COMPILED)/run ## install the relay with the path of a message compiled, as in the container; needs a C compiler and Python.h

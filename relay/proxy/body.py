@@ -101,7 +101,8 @@ class Chunk:
         transaction.size = (transaction.size or 0) + len(piece)
         self._check(piece)
         if self._left:
-            self._pass_on(piece)
+            if transaction.connection is not None:
+                transaction.connection.stream(piece)
             return b""
         transaction.client.take_lines()
         if transaction.connection is not None:
@@ -124,14 +125,9 @@ class Chunk:
             self._reply = refusal(fault, limit)
             self._transaction.lose(fault)
 
-    def _pass_on(self, piece: bytes) -> None:
-        if self._transaction.connection is not None:
-            self._transaction.connection.stream(piece)
-
     def _end(self, piece: bytes) -> None:
-        self._pass_on(piece)
         if self._transaction.connection is not None:
-            self._transaction.connection.end_chunk()
+            self._transaction.connection.end_chunk(piece)
         self.complete = True
         if self._reply is not None:
             self._answer(self._reply)

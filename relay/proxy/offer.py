@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from relay.networks import is_loopback
+from relay.smtp import Phase, Reply
 from relay.smtp.capabilities import NOTHING, Capabilities
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ def _lines(offer: _Offer) -> bytes:
     mechanisms = _UNKNOWN_MECHANISMS if offer.upstream is None else upstream.mechanisms
     if mechanisms and offer.login:
         lines.append(b"AUTH " + b" ".join(mechanisms))
-    *first, last = lines
-    return b"".join([*(b"250-" + line + b"\r\n" for line in first), b"250 " + last + b"\r\n"])
+    return Reply(Phase.EHLO, 250, tuple(lines)).wire()
 
 
 def login_possible(session: Session) -> bool:

@@ -117,13 +117,12 @@ class Transaction:
 
     def upstream_early(self, reply: Reply) -> None:
         """The verdict came before the message was complete."""
-        self.connection = None
+        self._let_go()
         self._stop_body(reply)
 
     def upstream_lost(self, pending: tuple[Expected, ...], fault: Fault, detail: str) -> None:
         """The connection is gone: replace it if that is safe, or answer for all that is pending."""
-        connection, self.connection = self.connection, None
-        self.client.throttle(on=False)
+        connection = self._let_go()
         self._broken = (fault, detail)
         if self._replaceable(connection, pending, fault):
             self._kept = False
@@ -175,11 +174,10 @@ class Transaction:
 
     def drop(self) -> None:
         """Cut the connection: no octet of this mail that is still unsent may arrive any more."""
-        connection, self.connection = self.connection, None
+        connection = self._let_go()
         if connection is not None:
             connection.owner = None
             connection.abort()
-            self.client.throttle(on=False)
 
     def lose(self, fault: Fault) -> None:
         """Drop the upstream for a reason of our own; the rest of this mail is answered with it."""
@@ -187,6 +185,12 @@ class Transaction:
         self._broken = (fault, "")
 
     # -- details
+
+    def _let_go(self) -> Connection | None:
+        """The connection, which is this mail's no longer: so nothing holds the client back."""
+        connection, self.connection = self.connection, None
+        self.client.throttle(on=False)
+        return connection
 
     def _attach(self, connection: Connection) -> None:
         connection.owner = self
@@ -254,11 +258,10 @@ class Transaction:
         self.answered(reply)
 
     def _release(self) -> None:
-        connection, self.connection = self.connection, None
+        connection = self._let_go()
         if connection is None:
             return
         connection.owner = None
-        self.client.throttle(on=False)
         keep = self.session.login.keep if connection.private else self.service.pool.give_back
         if self._refused and not connection.private:
             connection.quit()
@@ -288,5 +291,4 @@ class Transaction:
 
     def _stop_body(self, verdict: Reply) -> None:
         if self.body is not None:
-            self.client.throttle(on=False)
             self.body.stop(verdict)

@@ -99,7 +99,7 @@ class PatientTransaction(Transaction):
     async def rcpt(self, path: Path) -> Reply:
         """RCPT, for one recipient."""
         standing = await self.stand()
-        if self.carrier is None or not standing.ok:
+        if not standing.ok:
             return standing
         reply = await self.ask(b"RCPT TO:" + path.wire, Phase.RCPT)
         if reply.ok:
@@ -109,7 +109,7 @@ class PatientTransaction(Transaction):
     async def agree(self) -> Reply:
         """DATA, to the agreement (354) or the refusal."""
         standing = await self.stand()
-        return standing if self.carrier is None or not standing.ok else await self.ask(b"DATA", Phase.DATA)
+        return await self.ask(b"DATA", Phase.DATA) if standing.ok else standing
 
     async def verdict(self, last: bytes) -> Reply:
         """The final dot, to the verdict."""
@@ -120,7 +120,7 @@ class PatientTransaction(Transaction):
         self.give_up_session()
         agreed, carrier = await self.agree(), self.carrier
         if not agreed.ok or carrier is None:
-            return agreed
+            return _lost(self) if agreed.ok else agreed
         last = b""
         for piece in self.copy.pieces():
             await carrier.pour(last)
@@ -136,7 +136,7 @@ class PatientTransaction(Transaction):
         """
         carrier = self.carrier
         if carrier is None:
-            return _lost(self)
+            return _lost(self)._replace(phase=phase)
         reply = await carrier.say(line, phase)
         if reply.code == 421 or not carrier.alive:
             self.give_up_session()

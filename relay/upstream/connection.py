@@ -118,8 +118,9 @@ class Connection(SMTPProtocol):
         self.flush()
         self._await_next()
 
-    def end_chunk(self) -> None:
-        """All octets of the chunk have been passed on."""
+    def end_chunk(self, octets: bytes) -> None:
+        """Pass on the last octets of the chunk."""
+        self.stream(octets)
         self._chunk_open = False
         self._await_next()
 
