@@ -57,6 +57,7 @@ class Connection(SMTPProtocol):
         self._replies = ReplyReader()
         self._cut: deque[tuple[int, tuple[bytes, ...]]] = deque()  # replies that are read, but not handed out yet
         self._wire: asyncio.BaseTransport | None = None  # the TCP below any TLS, which holds octets of its own
+        self._full = False  # the upstream takes octets more slowly than they come
         self._chunk_open = False  # octets of a BDAT are still to come: its reply is not due
         self.pending: deque[Expected] = deque()  # commands whose replies are awaited
         self._unread_poll: select.poll | None = None
@@ -185,8 +186,8 @@ class Connection(SMTPProtocol):
         self.deadline = self._loop.time() + _POLITE_SECONDS
 
     def expire(self) -> None:
-        """The deadline has passed: a reply is overdue, or the connection idled long enough."""
-        if self.pending or self.streaming:
+        """The deadline has passed: a reply is overdue, or octets are not taken, or the connection idled long enough."""
+        if self.pending or self.streaming or self._full:
             self.abort(Fault.TIMEOUT)
         else:
             self.quit()
@@ -248,12 +249,14 @@ class Connection(SMTPProtocol):
 
     def pause_writing(self) -> None:
         """The upstream is slow: slow down who sends, and do not wait for ever."""
-        self.deadline = self._loop.time() + self.server.waits.replies[Phase.DATA]
+        self._full = True
+        self._await_next()
         if self.owner is not None:
             self.owner.upstream_full(full=True)
 
     def resume_writing(self) -> None:
         """The upstream has caught up."""
+        self._full = False
         self._await_next()
         if self.owner is not None:
             self.owner.upstream_full(full=False)
@@ -272,10 +275,7 @@ class Connection(SMTPProtocol):
         if kind == 2 and expected.phase is Phase.MESSAGE and self._unsent():
             self.pending.appendleft(expected)
             raise GarbledError(f"{code} for a message whose end it cannot have seen")
-        if self.pending:
-            self._await_next()
-        else:
-            self.deadline = NEVER
+        self._await_next()
         self.heard = True
         if code == 354:
             self.streaming = True
@@ -288,8 +288,13 @@ class Connection(SMTPProtocol):
             raise
 
     def _await_next(self) -> None:
-        head = self.pending[0] if self.pending and not self._chunk_open else None
-        self.deadline = self._loop.time() + self.server.waits.replies[head.phase] if head else NEVER
+        """What the upstream owes now: to take what lies ready, or the next reply, or nothing."""
+        if self._full:
+            self.deadline = self._loop.time() + self.server.waits.replies[Phase.DATA]
+        elif self.pending and not self._chunk_open:
+            self.deadline = self._loop.time() + self.server.waits.replies[self.pending[0].phase]
+        else:
+            self.deadline = NEVER
 
     def _hear_unasked(self, code: int, lines: tuple[bytes, ...]) -> None:
         if self.owner is not None and self.streaming and code >= 400:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from hostile_client import Attacker
-from hostile_upstream import closes, says
+from hostile_upstream import closes, says, stops_reading
 
 if TYPE_CHECKING:
     from hostile_upstream import Speaker
@@ -152,3 +153,31 @@ def test_a_reset_that_is_answered_late_takes_no_connection_from_the_next_mail(cl
     answer = client.send_mail()
     assert answer.code == 451
     assert "not known whether" in answer.text
+
+
+@pytest.mark.parametrize("last", [b"", b" LAST"])
+@pytest.mark.parametrize("pause", [0.0, 0.5], ids=["after the octets", "before the octets"])
+def test_an_early_refusal_of_a_chunk_that_is_then_read_no_more(behaves, relay_before, last, pause):
+    """All of the chunk is taken from the client, or it would never read the refusal."""
+
+    async def refuses(speaker: Speaker) -> None:
+        await speaker.until(b"\r\n")
+        if not pause:
+            await asyncio.sleep(0.5)  # what lies ready has filled every buffer
+        await speaker.say(b"552 5.3.4 Too big\r\n")
+        await stops_reading(speaker)
+
+    async def data_follows(speaker: Speaker) -> None:
+        await speaker.say(b"250 2.1.5 Ok\r\n")
+        await refuses(speaker)
+
+    size = 24 << 20
+    with relay_before(behaves, timeouts={"upstream_reply": 2}) as relay, Attacker(relay.addresses[0], 15) as client:
+        client.greet()
+        behaves.acts["RCPT"] = data_follows
+        client.begin_mail()
+        client.say(b"BDAT %d%s\r\n" % (size, last))
+        time.sleep(pause)
+        client.say((b"x" * 70 + b"\r\n") * (size // 72) + b"y" * (size % 72))
+        assert client.hear().code == 552
+        assert client.ask("NOOP").code == 250
