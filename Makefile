@@ -45,7 +45,7 @@ $(COMPILED)/run: requirements.lock requirements-build.lock pyproject.toml $(shel
 	$(COMPILED_PIP) install --quiet --require-hashes -r requirements-build.lock --target $(COMPILED)/tools
 	mkdir $(COMPILED)/source
 	cp -R pyproject.toml README.md LICENSE relay config $(COMPILED)/source
-	PYTHONPATH=$(COMPILED)/tools HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED_PIP) install --quiet --no-deps --no-build-isolation $(COMPILED)/source
+	PYTHONPATH=$(abspath $(COMPILED))/tools HATCH_BUILD_HOOKS_ENABLE=1 $(COMPILED_PIP) install --quiet --no-deps --no-build-isolation $(COMPILED)/source
 	@touch $@
 
 compiled: $(COMPILED)/run ## install the relay with the path of a message compiled, as in the container; needs a C compiler and Python.h
