@@ -21,7 +21,6 @@ from relay.sockets import BACKLOG, Sockets, bind, name_of
 from relay.upstream.pool import Pool
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from relay.config import Settings
@@ -85,7 +84,7 @@ class Relay:
             def client(listener: Listener = listener) -> ClientConnection:
                 return ClientConnection(self.service, listener, loop)
 
-            self._servers += [await self._accept(client, listener, sock) for sock in sockets]
+            self._servers += [await loop.create_server(client, sock=sock, backlog=BACKLOG) for sock in sockets]
         if self._servers:
             self.service.pool.warm_up()
         return tuple(name_of(sock) for sockets in self._place.sockets for sock in sockets)
@@ -125,17 +124,6 @@ class Relay:
     def _journal(self, settings: Settings) -> Journal:
         row = self._place.counters.row(self._place.row)
         return Journal(self._place.log, row, mask_addresses=settings.log.mask_addresses)
-
-    async def _accept(
-        self, client: Callable[[], ClientConnection], listener: Listener, sock: socket.socket
-    ) -> asyncio.Server:
-        return await asyncio.get_running_loop().create_server(
-            client,
-            sock=sock,
-            ssl=listener.tls if listener.implicit_tls else None,
-            ssl_handshake_timeout=self.settings.timeouts.client_tls if listener.implicit_tls else None,
-            backlog=BACKLOG,
-        )
 
 
 @dataclass(frozen=True, slots=True)

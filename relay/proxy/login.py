@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from relay.smtp.sasl import Credentials
     from relay.upstream.connection import Connection
     from relay.upstream.exchange import Expected
+    from relay.upstream.server import Server
 
 _MECHANISM = re.compile(rb"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
 _BOUND = (b"EXTERNAL", b"GSSAPI", b"GSS-SPNEGO")
@@ -38,6 +39,11 @@ class Login:
         self._said: list[bytes] = []  # in every exchange until one succeeds: no refusal may quote any of it
 
     @property
+    def server(self) -> Server:
+        """The upstream that carries the login, even after a reload, or would be asked now."""
+        return self.connection.server if self.connection is not None else self._session.service.pool.server
+
+    @property
     def lost(self) -> bool:
         """Whether the upstream has closed the connection that carried the login."""
         return self.done and (self.connection is None or self.connection.dead)
@@ -49,7 +55,7 @@ class Login:
             return Fault.BAD_SEQUENCE
         if login_possible(session):
             return None
-        server = session.service.pool.server
+        server = self.server
         return Fault.TLS_REQUIRED if server.login is None and server.protects_logins else Fault.AUTH_UNAVAILABLE
 
     def begin(self, argument: bytes) -> None:
@@ -109,10 +115,9 @@ class Login:
         if fault is Fault.BUG and pending:
             self._session.give_up(fault, Phase.AUTH)
             return
-        name = self._session.service.pool.server.name
         detail = "" if fault is Fault.GARBLED else detail  # it quotes what may repeat a secret, cut off in its middle
         for expected in pending:
-            expected.answer(reply_for(fault, Phase.AUTH, name, detail))
+            expected.answer(reply_for(fault, Phase.AUTH, self.server.name, detail))
 
     def upstream_full(self, *, full: bool) -> None:
         """A login is too short to fill anything."""
@@ -140,7 +145,7 @@ class Login:
         connection = self.connection
         self._session.client.hold()
         if connection is None:
-            self._heard(reply_for(Fault.DISCONNECTED, Phase.AUTH, self._session.service.pool.server.name))
+            self._heard(reply_for(Fault.DISCONNECTED, Phase.AUTH, self.server.name))
             return
         connection.send(line, Phase.AUTH, self._heard)
         connection.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aiosmtpd.proxy_protocol import get_proxy
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def read_proxy_header(client: ClientConnection) -> None:
-    """Learn from a trusted peer who the client really is (PROXY protocol, versions 1 and 2), then greet it."""
+    """Learn from a trusted peer who the client really is (PROXY protocol, versions 1 and 2), then let it in."""
     reader = asyncio.StreamReader()
 
     def feed(octets: bytes) -> bytes:
@@ -36,9 +36,8 @@ async def read_proxy_header(client: ClientConnection) -> None:
         return
     if header.src_addr:  # there is none in a health check of the balancer itself (LOCAL, UNKNOWN)
         client.address = str(header.src_addr)
-    client.welcome()
     reader.feed_eof()
-    client.data_received(await reader.read())  # what the client has said behind the header
+    client.arrive(await reader.read())  # what the client has said behind the header
 
 
 async def _header(reader: asyncio.StreamReader, seconds: float) -> ProxyData | None:
@@ -54,14 +53,29 @@ async def shake_hands(client: ClientConnection, context: ssl.SSLContext) -> None
     plain = client.transport
     if plain is None:
         return
-    seconds = client.service.rules.client_tls
+    loop, seconds = asyncio.get_running_loop(), client.service.rules.client_tls
+    handshake = loop.create_task(
+        loop.start_tls(plain, client, context, server_side=True, ssl_handshake_timeout=seconds)
+    )
+    for _ in range(2):  # rounds of the loop: in one the handshake takes the connection over, in one it is told so
+        await asyncio.sleep(0)
+    _feed(cast("asyncio.BufferedProtocol", plain.get_protocol()), client.said_for_tls())
     try:
-        encrypted = await asyncio.get_running_loop().start_tls(
-            plain, client, context, server_side=True, ssl_handshake_timeout=seconds
-        )
+        encrypted = await handshake
     except (OSError, ssl.SSLError):
         encrypted = None
-    if encrypted is None or client.transport is None:
+    if encrypted is None or encrypted.is_closing() or client.transport is None:
         plain.abort()
+        client.connection_lost(None)  # nobody else tells it where the connection broke within the handshake
     else:
         client.encrypted_by(encrypted)
+
+
+def _feed(protocol: asyncio.BufferedProtocol, octets: bytes) -> None:
+    """Let a protocol read what was read before it took over."""
+    while octets:
+        buffer = memoryview(protocol.get_buffer(len(octets)))
+        taken = min(len(buffer), len(octets))
+        buffer[:taken] = octets[:taken]
+        protocol.buffer_updated(taken)
+        octets = octets[taken:]

@@ -51,6 +51,8 @@ class ClientConnection(SMTP):
         self.encrypted = False
         self.closing = False
         self._counted: str | None = None  # the address this client was counted under
+        self._unwelcome: Fault | None = None  # why it must be turned away
+        self._shaking = False  # hands, for TLS: nothing can be said meanwhile, and what comes is not for us
         self._greeted = False
         self._buffer = bytearray()  # cutting a line off its front does not copy the rest
         self._out: list[bytes] = []
@@ -70,11 +72,10 @@ class ClientConnection(SMTP):
     # -- what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count the client in and greet it, after the PROXY header where one must come."""
+        """Let the client in, after the PROXY header where one must come."""
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else ""
-        self.encrypted = transport.get_extra_info("sslcontext") is not None
         self.service.clients.add(self)
         self.deadline = self.loop.time() + self.service.rules.client_idle
         self.service.deadlines.watch(self)
@@ -82,7 +83,7 @@ class ClientConnection(SMTP):
             self.hold()
             self.service.spawn(read_proxy_header(self), self.fail)
         else:
-            self.welcome()
+            self.arrive()
         self.proceed()
 
     def data_received(self, data: bytes) -> None:
@@ -106,8 +107,10 @@ class ClientConnection(SMTP):
         return not (self.closing or self.encrypted)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The client is gone."""
+        """The client is gone. This may be told more than once."""
         del error
+        if self.transport is None:
+            return
         self.closing = True
         self.deadline = NEVER
         self.service.deadlines.forget(self)
@@ -185,25 +188,28 @@ class ClientConnection(SMTP):
             self._await_message()
             self._settle()
 
-    def welcome(self) -> None:
-        """Count the client in, and greet it or turn it away."""
+    def arrive(self, said: bytes = b"") -> None:
+        """Count the client in, whatever it does next, and speak with it: first of TLS where that is implicit.
+
+        `said` is what has come from it already, behind the header of its proxy.
+        """
         self._counted = self.address
-        fault = self.service.admit(self.address)
-        if fault is None and not self.listener.admits(self.address):
-            self._session.refuse(Fault.NOT_ALLOWED, phase=Phase.CONNECT)  # for good: 421 would ask it to try again
-            self.close()
-        elif fault is not None:
-            self._session.dismiss(fault, phase=Phase.CONNECT)
+        self._unwelcome = self.service.admit(self.address)
+        if self.listener.implicit_tls and self.listener.tls is not None:
+            self.start_tls(self.listener.tls)
         else:
-            self.write(
-                b"220 " + self.service.rules.hostname.encode("ascii", "replace") + b" ESMTP explaining-relay\r\n"
-            )
+            self._welcome()
+        self.data_received(said)
 
     def encrypted_by(self, transport: asyncio.Transport) -> None:
-        """Go on over the encrypted transport, as if nothing had been said before (RFC 3207 section 4.2)."""
+        """Go on over the encrypted transport: with the greeting, or as if nothing had been said before (RFC 3207)."""
         self.transport = transport
         self.encrypted = True
-        self._session.restart()
+        self._shaking = self._paused = False
+        if self.listener.implicit_tls:
+            self._welcome()
+        else:
+            self._session.restart()
         self.go_on()
         self.proceed()
 
@@ -217,7 +223,14 @@ class ClientConnection(SMTP):
         self._buffer.clear()
         self.hold()
         self._write_out()
+        self._shaking = True
         self.service.spawn(shake_hands(self, context), self.fail)
+
+    def said_for_tls(self) -> bytes:
+        """The beginning of the client's own handshake, as far as it came before anybody read it as such."""
+        said = bytes(self._buffer)
+        self._buffer.clear()
+        return said
 
     def fail(self) -> None:
         """A task that worked for this client has failed unforeseen (called while its exception is being handled)."""
@@ -226,14 +239,16 @@ class ClientConnection(SMTP):
 
     def drain(self) -> None:
         """The relay is shutting down: a client between two mails is told so; one in the middle may finish."""
-        if not self._session.in_transaction and not self.closing:
+        if self._shaking:
+            self.cut()
+        elif not (self._session.in_transaction or self.closing):
             self._session.dismiss(Fault.SHUTTING_DOWN)
             self.proceed()
 
     def cut(self) -> None:
         """The time to finish is over."""
         if self.transport is not None:
-            if not self.closing:
+            if not (self.closing or self._shaking):
                 self._session.dismiss(Fault.SHUTTING_DOWN)
             self.transport.abort()
 
@@ -250,6 +265,18 @@ class ClientConnection(SMTP):
             self._settle()
 
     # -- details
+
+    def _welcome(self) -> None:
+        """Greet the client, or turn it away."""
+        if self._unwelcome is not None:
+            self._session.dismiss(self._unwelcome, phase=Phase.CONNECT)
+        elif not self.listener.admits(self.address):
+            self._session.refuse(Fault.NOT_ALLOWED, phase=Phase.CONNECT)  # for good: 421 would ask it to try again
+            self.close()
+        else:
+            self.write(
+                b"220 " + self.service.rules.hostname.encode("ascii", "replace") + b" ESMTP explaining-relay\r\n"
+            )
 
     def _judge(self) -> None:
         """Lose patience, or set the time to look again."""

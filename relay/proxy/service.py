@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relay.record.journal import Journal
     from relay.smtp.command import Path
     from relay.upstream.pool import Pool
+    from relay.upstream.server import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +140,13 @@ class Service:
         """Remember a message that the upstream has taken."""
         connection = transaction.connection
         message = Passed(
-            upstream=self.pool.server.host,
+            upstream=transaction.server.host,
             words=reply.text,
             sender=transaction.sender.address,
             recipients=tuple(transaction.accepted),
             size=transaction.size,
             tls=connection is not None and connection.secure,
-            login=self._logged_in(session),
+            login=_logged_in(session, transaction.server),
             user=session.user,
         )
         self.journal.passed(message, self._occasion(session, ""))
@@ -154,9 +155,10 @@ class Service:
         self.journal.counters.set(CLIENTS, len(self.clients))
 
     def _failure(self, session: Session, reply: Reply, recipient: str | None) -> Failure:
-        transaction, server = session.transaction, self.pool.server
+        transaction, server = session.transaction, session.server
+        login = _logged_in(session, server)
         if transaction is None:
-            return Failure(reply, upstream=server.host, login=self._logged_in(session), user=session.user)
+            return Failure(reply, upstream=server.host, login=login, user=session.user)
         connection = transaction.connection
         return Failure(
             reply,
@@ -164,7 +166,7 @@ class Service:
             sender=transaction.sender.address,
             recipient=recipient,
             recipients=transaction.named,
-            login=self._logged_in(session),
+            login=login,
             user=session.user,
             tls=connection.secure if connection is not None else None,
             size=transaction.size,
@@ -175,12 +177,13 @@ class Service:
             tried_seconds=transaction.tried_seconds,
         )
 
-    def _logged_in(self, session: Session) -> bool:
-        return session.login.done or self.pool.server.login is not None
-
     def _occasion(self, session: Session, ref: str) -> Occasion:
         started = session.transaction.started if session.transaction is not None else session.started
         return Occasion(ref, session.client.address, session.client.loop.time() - started)
+
+
+def _logged_in(session: Session, server: Server) -> bool:
+    return session.login.done or server.login is not None
 
 
 async def _guarded(work: Coroutine[Any, Any, None], on_bug: Callable[[], None]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relay.proxy.server import ClientConnection
     from relay.proxy.service import Service
     from relay.proxy.transaction import Transaction
+    from relay.upstream.server import Server
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,11 @@ class Session:
     def busy(self) -> bool:
         """Whether something that was asked of the upstream is not answered yet."""
         return self.transaction is not None and self.transaction.busy
+
+    @property
+    def server(self) -> Server:
+        """The upstream that this client's words go to, or would go to now."""
+        return self.transaction.server if self.transaction is not None else self.login.server
 
     @property
     def in_transaction(self) -> bool:
@@ -134,7 +140,7 @@ class Session:
 
     def dismiss(self, fault: Fault, detail: str = "", phase: Phase | None = None) -> bool:
         """Refuse, and close the connection."""
-        self.answer(reply_for(fault, phase, self.service.pool.server.name, detail, closing=True))
+        self.answer(reply_for(fault, phase, self.server.name, detail, closing=True))
         self.client.close()
         return True
 

@@ -30,6 +30,7 @@ class Transaction:
         self.session = session
         self.client = session.client
         self.service = session.service
+        self.server = session.server  # the upstream this mail goes to, even after a reload
         self.sender = sender
         self.named = 0  # recipients the client has named
         self.accepted: list[str] = []
@@ -196,6 +197,7 @@ class Transaction:
         connection.owner = self
         connection.heard = False
         self.connection = connection
+        self.server = connection.server
 
     def _say(self, command: Expected) -> None:
         connection = self.connection
@@ -287,7 +289,7 @@ class Transaction:
         fault, detail = self._broken
         if sent and fault in (Fault.DISCONNECTED, Fault.TIMEOUT, Fault.BUG):
             fault, detail = Fault.OUTCOME_UNKNOWN, ""
-        return reply_for(fault, phase, self.service.pool.server.name, detail)
+        return reply_for(fault, phase, self.server.name, detail)
 
     def _stop_body(self, verdict: Reply) -> None:
         if self.body is not None:

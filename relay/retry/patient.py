@@ -188,7 +188,7 @@ class PatientTransaction(Transaction):
             if kept is not None:
                 self.service.pool.give_back(kept)
             if login.connection is None or login.connection.dead:
-                return reply_for(Fault.LOGIN_LOST, Phase.MAIL, self.service.pool.server.name), False
+                return reply_for(Fault.LOGIN_LOST, Phase.MAIL, self.server.name), False
             found: Connection | Reply = login.connection
         else:
             found = kept or await self.service.pool.open()
@@ -196,6 +196,7 @@ class PatientTransaction(Transaction):
             return found, False
         self.carrier = Carrier(found, lambda full: self.upstream_full(full=full))
         self.connection = found
+        self.server = found.server
         reply = await self.ask(b"MAIL FROM:" + self.sender.wire, Phase.MAIL)
         if reply.ok:
             self._mail_reply, self._dirty = reply, True
@@ -267,4 +268,4 @@ async def _said(reply: Reply) -> Reply:
 
 
 def _lost(transaction: Transaction) -> Reply:
-    return reply_for(Fault.DISCONNECTED, Phase.MESSAGE, transaction.service.pool.server.name)
+    return reply_for(Fault.DISCONNECTED, Phase.MESSAGE, transaction.server.name)

@@ -23,6 +23,7 @@ class Conduct:
     slow_pieces: int = 0  # so many pieces of a message are read with a pause before each
     refuses_logins: bool = False
     mail_reply: bytes = b"250 2.1.0 Ok\r\n"
+    message_reply: bytes = b"250 2.0.0 Ok: queued\r\n"
     mail_reply_times: int = 1  # how often mail_reply is sent in a row
 
     def heard(self, beginning: bytes) -> bool:
@@ -106,4 +107,4 @@ class _Conversation(socketserver.StreamRequestHandler):
             end = (end + piece)[-5:]
         conduct.size = size
         conduct.verdict.wait(30)
-        self.wfile.write(b"250 2.0.0 Ok: queued\r\n")
+        self.wfile.write(conduct.message_reply)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import socket
+import struct
 import time
 from contextlib import ExitStack, suppress
 
@@ -34,6 +36,40 @@ def test_connections(start):
         with Client(relay.addresses[0]) as third:
             assert third.greet().code == 250
         assert two.send_mail().code == 250
+
+
+def test_clients_that_never_shake_hands_take_places_too(start, certificate):
+    door = {"address": "127.0.0.1:0", "tls": "implicit", **certificate}
+    relay = start({"listen": [door], "limits": {"connections": 2}, "timeouts": {"client_tls": 3}})
+    with Client(relay.addresses[0]) as one, Client(relay.addresses[0]) as two:
+        with Client(relay.addresses[0]) as third:
+            third.shake_hands()
+            assert_explained(third.hear(), 421, "4.3.2")
+            assert third.closed()
+        assert one.closed()
+        assert two.closed()
+        with Client(relay.addresses[0]) as third:
+            third.shake_hands()
+            assert third.greet().code == 250
+
+
+@pytest.mark.parametrize("end", ["fin", "rst"])
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+def test_clients_that_vanish_in_the_handshake_leave_their_places(start, certificate, tls, end):
+    relay = start({"listen": [{"address": "127.0.0.1:0", "tls": tls, **certificate}], "limits": {"connections": 1}})
+    for _ in range(3):
+        with Client(relay.addresses[0]) as client:
+            if tls == "starttls":
+                client.greet()
+                assert client.ask("STARTTLS").code == 220
+            client.say(b"\x16\x03\x01")
+            time.sleep(0.1)  # so that it is read
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", end == "rst", 0))
+        time.sleep(0.1)  # so that its end is seen
+    with Client(relay.addresses[0]) as client:
+        if tls == "implicit":
+            client.shake_hands()
+        assert client.greet().code == 250
 
 
 def test_connections_per_address(start):

@@ -11,6 +11,7 @@ from running_client import Client, assert_explained
 
 V1 = b"PROXY TCP4 192.0.2.7 127.0.0.1 4000 25\r\n"
 V1_IPV6 = b"PROXY TCP6 2001:db8::7 ::1 4000 25\r\n"
+BEHIND = {"address": "127.0.0.1:0", "allow": ["192.0.2.0/24"], "proxy_protocol": ["127.0.0.1"]}
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 
 
@@ -70,6 +71,18 @@ def test_header_and_commands_may_come_in_one_segment(behind_proxy, header):
         client.say(header + b"EHLO client.example\r\nNOOP\r\n")
         assert [client.hear().code for _ in range(3)] == [220, 250, 250]
         assert_mail_passes(behind_proxy, client, WHO[header])
+
+
+@pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
+@pytest.mark.parametrize("together", [True, False], ids=["in one segment", "apart"])
+def test_implicit_tls_begins_behind_the_header(start, certificate, header, together):
+    relay = start({"listen": [{**BEHIND, "tls": "implicit", **certificate}]})
+    with Client(relay.addresses[0]) as client:
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, together)
+        client.say(header)
+        client.shake_hands()
+        assert client.greet().code == 250
+        assert_mail_passes(relay, client, WHO[header])
 
 
 @pytest.mark.parametrize(

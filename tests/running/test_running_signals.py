@@ -92,6 +92,22 @@ def test_drain_cuts_what_does_not_end(start, upstream):
     assert upstream.conduct.size == 0
 
 
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+def test_sigterm_does_not_wait_for_a_handshake(start, certificate, tls):
+    relay = start({"listen": [{"address": "127.0.0.1:0", "tls": tls, **certificate}]})
+    with Client(relay.addresses[0]) as client:
+        if tls == "starttls":
+            client.greet()
+            assert client.ask("STARTTLS").code == 220
+        else:
+            client.say(b"\x16\x03\x01")
+            time.sleep(0.1)  # so that it is read
+        started = time.monotonic()
+        relay.process.send_signal(signal.SIGTERM)
+        assert relay.process.wait(8) == 0
+        assert time.monotonic() - started < 3
+
+
 def refusal(client: Client) -> str:
     """The words of a refusal that every style explains: an unknown recipient syntax."""
     return client.ask("VERB").text
@@ -169,6 +185,27 @@ def test_sighup_in_the_middle_of_a_message_leaves_it_whole(start, upstream):
         client.say(b"\r\nthe other half\r\n.\r\n")
         assert client.hear().code == 250
         assert client.send_mail().code == 250
+
+
+@pytest.mark.parametrize("code", [250, 550])
+def test_sighup_in_the_middle_of_a_mail_leaves_it_its_upstream_in_the_log(start, upstream, code):
+    relay = start()
+    settings = json.loads(relay.config.read_text())
+    with Client(relay.addresses[0]) as client:
+        client.greet()
+        client.begin_message()
+        settings["upstream"]["url"] = settings["upstream"]["url"].replace("127.0.0.1", "localhost")
+        write_settings(relay.config, settings)
+        relay.process.send_signal(signal.SIGHUP)
+        relay.events("reloaded")
+        upstream.conduct.message_reply = b"%d 5.7.1 It is said\r\n" % code
+        client.say(b"\r\nthe message\r\n.\r\n")
+        assert client.hear().code == code
+        (old,) = relay.events("relay_message" if code == 250 else "relay_failure")
+        assert old["upstream"] == "127.0.0.1"
+        upstream.conduct.message_reply = b"250 2.0.0 Taken\r\n"
+        assert client.send_mail().code == 250
+        assert relay.events("relay_message", 2 if code == 250 else 1)[-1]["upstream"] == "localhost"
 
 
 def test_sighup_opens_a_renamed_log_again(start):
