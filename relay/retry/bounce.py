@@ -8,7 +8,7 @@ from __future__ import annotations
 import quopri
 import re
 from contextlib import suppress
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import Header, decode_header, make_header
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,6 +29,7 @@ _EMBEDDED = re.compile(rb"\\x\{([0-9A-F]{2,6})\}")  # RFC 6533 section 3
 _HEADER_END = b"\r\n\r\n"
 _SUBJECT = re.compile(rb"^subject:[ \t]*((?:[^\r\n]|\r\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
 _FOLD = 76
+_SUBJECT_OCTETS, _SUBJECT_LETTERS = 1000, 120  # read and shown: to decode more takes time without end
 
 
 class Told(NamedTuple):
@@ -221,7 +222,7 @@ def _character(number: int) -> bytes:
 
 
 def _decoded_subject(raw: bytes) -> str:
-    words = b" ".join(raw.split()).decode("utf-8", "replace")
-    with suppress(LookupError, ValueError, HeaderParseError):  # else it is shown as it stands
+    words = b" ".join(raw[:_SUBJECT_OCTETS].split()).decode("utf-8", "replace")
+    with suppress(LookupError, ValueError, MessageError):  # else it is shown as it stands
         words = str(make_header(decode_header(words)))
-    return "".join(letter if letter.isprintable() else "?" for letter in words)[:120]
+    return "".join(letter if letter.isprintable() else "?" for letter in words)[:_SUBJECT_LETTERS]

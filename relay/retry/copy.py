@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from relay.proxy.body import Body
@@ -31,8 +32,14 @@ class Copy:
         try:
             self._file.write(octets)
         except OSError:
-            self.broken = True
-            self._file.truncate(0)
+            self._break()
+
+    def complete(self) -> None:
+        """All of it came: let the disk have what is still in a buffer, so that it is known now whether it fits."""
+        try:
+            self._file.flush()
+        except OSError:
+            self._break()
 
     def pieces(self) -> Iterator[bytes]:
         """All of it, from the start."""
@@ -42,7 +49,13 @@ class Copy:
 
     def close(self) -> None:
         """Forget it."""
-        self._file.close()
+        with suppress(OSError):  # a full disk, which is asked in vain for the octets in the buffer
+            self._file.close()
+
+    def _break(self) -> None:
+        self.broken = True
+        with suppress(OSError):
+            self._file.truncate(0)
 
 
 class CopiedBody(Body):
@@ -71,5 +84,6 @@ class CopiedBody(Body):
         patient.size = scanner.size
         patient.client.take_lines()
         self.complete = True
+        self._copy.complete()
         patient.completed(clean, self._verdict)
         return scanner.rest

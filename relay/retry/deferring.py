@@ -31,7 +31,9 @@ class DeferringTransaction(PatientTransaction):
 
     async def mail(self) -> Reply:
         """MAIL: refused for now, it is accepted for the spool."""
-        reply = self._intake.known_down()
+        login = self.session.login
+        # A client that has logged in has a connection of its own, whatever became of others.
+        reply = self._intake.known_down() if not login.done or login.lost else None
         if reply is None:
             reply = await super().mail()
             self._intake.note(reply)
@@ -135,7 +137,7 @@ class DeferringTransaction(PatientTransaction):
     async def _add(self, letter: Letter, state: State) -> Reply | None:
         if self.copy.broken:
             return reply_for(Fault.SPOOL_FULL, Phase.MESSAGE)
-        return await self._intake.add(letter, Body(self.copy.size, self.copy.pieces()), self.session.login, state=state)
+        return await self._intake.add(letter, Body(self.copy.size, self.copy.pieces), self.session.login, state=state)
 
     def _letter(self) -> Letter:
         return Letter(new_id(), Kind.MAIL, self.sender, self.copy.size, tuple(self._deferred))

@@ -30,7 +30,7 @@ async def deliver(
     carrier.connection.messages += 1
     said = await _name(carrier, letter)
     accepted = tuple(each for each in letter.recipients if said[each.number].ok)
-    return said | _all(accepted, await _send(carrier, pieces, before_dot)) if accepted else said
+    return said | _all(accepted, await _send(carrier, letter.size, pieces, before_dot)) if accepted else said
 
 
 def _sender(letter: Letter, offered: Capabilities) -> bytes:
@@ -50,16 +50,18 @@ async def _name(carrier: Carrier, letter: Letter) -> Said:
     return {number: await reply for number, reply in asked}
 
 
-async def _send(carrier: Carrier, pieces: AsyncIterator[bytes], before_dot: Callable[[], None]) -> Reply:
+async def _send(carrier: Carrier, whole: int, pieces: AsyncIterator[bytes], before_dot: Callable[[], None]) -> Reply:
     agreed = await carrier.say(b"DATA", Phase.DATA)
     if not agreed.ok:
         return agreed
-    last = b""
+    last = end = b""
+    size = 0
     async for piece in pieces:
         await carrier.pour(last)
-        last = piece
+        last, end = piece, (end + piece)[-3:]
+        size += len(piece)
     before_dot()
-    if not last.endswith(b".\r\n"):  # the letter's end is missing: it must not be sent as if it were whole
+    if size != whole or end != b".\r\n":  # the final dot must not be said of a part as if it were the whole
         carrier.connection.abort(Fault.BUG, "the letter in the spool is not complete")
     return await carrier.finish(last)
 

@@ -66,16 +66,15 @@ class InlineTransaction(PatientTransaction):
                 break
             self.tries += 1
             self.tried_seconds = self.client.loop.time() - started
-        self._left_over -= self.client.loop.time() - started if self.tries > 1 else 0.0
+        self._left_over -= self.client.loop.time() - started
         return reply
 
     def _pause(self, reply: Reply) -> float | None:
         """Seconds until the next try; None if there is none."""
         if not may_succeed_soon(reply) or (self.body is not None and self.copy.broken):
             return None
-        seconds = hint(reply)
-        if seconds is None:
-            seconds = pause(self.tries - 1, self._patience.first, random.random())  # noqa: S311 -- no secret
+        seconds = pause(self.tries - 1, self._patience.first, random.random())  # noqa: S311 -- no secret
+        seconds = max(hint(reply) or 0.0, seconds)  # "in 0 seconds" is no leave to ask without end
         return seconds if seconds < self._left_over - self.tried_seconds else None
 
     async def _client_left_within(self, seconds: float) -> bool:

@@ -125,6 +125,9 @@ class PatientTransaction(Transaction):
         for piece in self.copy.pieces():
             await carrier.pour(last)
             last = piece
+        if self.left.is_set():  # nobody would hear the verdict: the client will send it again
+            self.give_up_session()
+            return _lost(self)
         return await carrier.finish(last)
 
     # -- the upstream's side
@@ -148,7 +151,8 @@ class PatientTransaction(Transaction):
         """Bring the upstream to where this mail stands: MAIL, and every recipient it had taken.
 
         Returns:
-            Its reply to MAIL, or the first refusal.
+            Its reply to MAIL. Where it takes one of the recipients no longer, nobody else is told what it says of that
+            one: the mail was not brought to where it stood.
         """
         if self.carrier is not None and self.carrier.alive and self._mail_reply is not None:
             return self._mail_reply
@@ -160,7 +164,7 @@ class PatientTransaction(Transaction):
             again = await self.ask(b"RCPT TO:" + path.wire, Phase.RCPT)
             if not again.ok:
                 self.give_up_session()
-                return again
+                return _lost(self)._replace(phase=Phase.RCPT)
         return reply
 
     def give_up_session(self) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from relay.smtp import Reply
 
 _JITTER = 0.25  # of a pause, up or down: what failed together must not come back together
+_SOON_SECONDS = 10.0  # the first pause of a server that names a shorter one
 _LONGEST_DOUBLING = 30  # powers of two beyond it say nothing
 
 # "try again in 300 seconds", "greylisted for 5 minutes", "retry after 60s", "wait 00:05:00"
@@ -88,10 +89,16 @@ def hint(reply: Reply) -> float | None:
 
 
 def next_pause(plan: Plan, attempts: int, replies: tuple[Reply, ...], chance: float) -> float:
-    """Seconds until a letter is tried again: the longest of what the servers asked for, or what the plan says."""
+    """Seconds until a letter is tried again: the longest of what the servers asked for, or what the plan says.
+
+    A server that asks for too little is not asked without end either.
+    """
     own = min(pause(attempts, plan.first, chance), plan.longest)
     hints = [seconds for reply in replies if (seconds := hint(reply)) is not None]
-    return min(max(hints) + 1.0 + chance, plan.longest) if hints else own
+    if not hints:
+        return own
+    least = min(own, pause(attempts, _SOON_SECONDS, chance))
+    return max(least, min(max(hints) + 1.0 + chance, plan.longest))
 
 
 def is_over(plan: Plan, age: float) -> bool:

@@ -13,7 +13,7 @@ from relay.retry.together import Together
 from relay.store import chunks, epoch, letters, recipients
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import RowMapping, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -70,10 +70,10 @@ _REACHED = delete(recipients).where(recipients.c.letter == bindparam("tried"), r
 
 
 class Body(NamedTuple):
-    """The octets of a letter, as they go behind DATA."""
+    """The octets of a letter, as they go behind DATA; `pieces` begins anew each time it is called."""
 
     size: int
-    pieces: Iterable[bytes]
+    pieces: Callable[[], Iterable[bytes]]
 
 
 class Settlement(NamedTuple):
@@ -108,11 +108,11 @@ class Spool:
         row = (_ADD_LETTER, [letter_row(letter, state.value, wait)])
         names = (_ADD_RECIPIENT, list(recipient_rows(letter)))
         if body.size <= _SMALL_OCTETS:
-            await self._together.write(row, names, (_ADD_CHUNK, list(_chunk_rows(letter.id, body.pieces))))
+            await self._together.write(row, names, (_ADD_CHUNK, list(_chunk_rows(letter.id, _whole(body)))))
             return
 
         async def pour(connection: AsyncConnection) -> None:
-            for chunk in _chunk_rows(letter.id, body.pieces):
+            for chunk in _chunk_rows(letter.id, _whole(body)):  # from the start: it may be the second try
                 await connection.execute(_ADD_CHUNK, chunk)
 
         await self._together.write(row, names, work=pour)
@@ -171,6 +171,11 @@ class Spool:
             await connection.execute(update(letters).where(*mine).values(lease=epoch() + self._lease))
 
         await self._together.write(work=prolong)
+
+    async def is_ours(self, letter_id: str) -> bool:
+        """Whether a letter that was taken out is still to be delivered by us: nobody has dropped or held it since."""
+        mine = (letters.c.id == letter_id, letters.c.owner == self._me, letters.c.state == State.QUEUED.value)
+        return bool(await self._read(select(letters.c.id).where(*mine)))
 
     async def give_back(self, ids: Iterable[str], *, wait: float = 0.0) -> None:
         """Let others (or ourselves) try letters that were taken out and not tried."""
@@ -261,6 +266,16 @@ async def _read_letters(connection: AsyncConnection, owners: Mapping[str, str | 
         letter_of(row, whom[row["id"]])._replace(octets=octets.get(row["id"]), taken_over=owners[row["id"]] is not None)
         for row in rows
     )
+
+
+def _whole(body: Body) -> Iterator[bytes]:
+    """All of it, or an OSError: a letter is never kept in part."""
+    size = 0
+    for piece in body.pieces():
+        size += len(piece)
+        yield piece
+    if size != body.size:
+        raise OSError(f"{size} octets of a letter can be read of its {body.size}")
 
 
 def _chunk_rows(letter_id: str, pieces: Iterable[bytes]) -> Iterator[dict[str, object]]:

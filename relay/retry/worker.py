@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -120,7 +121,13 @@ class Worker:
                 self._start(letter)
         if not letters and not room:
             for letter in await self._spool.claim(_OVERDUE_AT_ONCE, older_than=self.tools.plan.max_age):
-                await self._settle(letter, {each.number: each.said for each in letter.recipients})
+                await self._guarded(partial(self._give_up, letter))  # apart, lest one hinders the others
+
+    async def _give_up(self, letter: Letter) -> None:
+        """A letter is too old, and the upstream is not reached: what was said last is the end of it."""
+        never = reply_for(Fault.UNREACHABLE, Phase.CONNECT, self.tools.pool.server.name)  # of one not tried yet
+        said = {each.number: never if each.said.ok else each.said for each in letter.recipients}
+        await self._settle(letter, said)
 
     def _start(self, letter: Letter) -> None:
         if letter.taken_over:
@@ -136,9 +143,11 @@ class Worker:
     # -- delivering
 
     async def _deliver(self, letter: Letter) -> None:
+        waits = self._places.locked()
         try:
             async with self._places:
-                if self._stopping.is_set() or not self._breaker.room(asyncio.get_running_loop().time(), 1):
+                closed = self._stopping.is_set() or not self._breaker.room(asyncio.get_running_loop().time(), 1)
+                if closed or (waits and not await self._spool.is_ours(letter.id)):
                     await self._spool.give_back([letter.id])
                 else:
                     await self._try(letter)
@@ -208,11 +217,13 @@ class Worker:
     async def _settle(self, letter: Letter, said: Said) -> None:
         tools = self.tools
         end = conclude(letter, said, tools.plan, random.random())  # noqa: S311 -- no secret
-        own = []
-        if end.bounce_to:
-            own.append(await tools.writer.write(Kind.BOUNCE, letter, end.bounce_to, self._spool))
-        if end.notice_to:
-            own.append(await tools.writer.write(Kind.NOTICE, letter, end.notice_to, self._spool))
+        try:
+            own = await self._own_letters(letter, end)
+        except (SQLAlchemyError, OSError):
+            raise
+        except Exception:  # noqa: BLE001 -- what was delivered must be written down, whatever became of the bounce
+            _log.exception("a bug while a bounce was written: who failed stays in the spool")
+            own, end = [], end._replace(stuck=bool(end.failed))
         remaining = {each.number for each in end.remaining}
         result = Settlement(
             delivered=tuple(each.number for each in end.delivered),
@@ -226,6 +237,20 @@ class Worker:
         self._tell(letter, end)
         if own:
             self._wake.set()
+
+    async def _own_letters(self, letter: Letter, end: Conclusion) -> list[tuple[Letter, bytes]]:
+        wanted = [(kind, who) for kind, who in ((Kind.BOUNCE, end.bounce_to), (Kind.NOTICE, end.notice_to)) if who]
+        return [await self._own_letter(kind, letter, who) for kind, who in wanted]
+
+    async def _own_letter(self, kind: Kind, letter: Letter, about: tuple[Recipient, ...]) -> tuple[Letter, bytes]:
+        write = partial(self.tools.writer.write, kind, letter, about, self._spool)
+        try:
+            return await write()
+        except (SQLAlchemyError, OSError):
+            raise
+        except Exception:  # noqa: BLE001 -- strangers wrote what it quotes
+            _log.exception("a bug while a letter was quoted: its sender hears of it without the quotation")
+            return await write(bare=True)
 
     async def _written_down(self, letter: Letter, result: Settlement) -> None:
         """Insist: what was delivered and is not written down will be delivered again."""

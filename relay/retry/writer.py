@@ -31,11 +31,11 @@ class Writer:
     max_age: float
 
     async def write(
-        self, kind: Kind, letter: Letter, about: tuple[Recipient, ...], spool: Spool
+        self, kind: Kind, letter: Letter, about: tuple[Recipient, ...], spool: Spool, *, bare: bool = False
     ) -> tuple[Letter, bytes]:
-        """A bounce or a notice, and its octets as they go behind DATA."""
-        whole = wants_whole(letter.sender) and letter.size <= _RETURNED_OCTETS
-        original = unstuffed(await _beginning(spool, letter, whole=whole))
+        """A bounce or a notice, and its octets as they go behind DATA; `bare` without anything of the original."""
+        whole = wants_whole(letter.sender) and letter.size <= _RETURNED_OCTETS and not bare
+        original = b"" if bare else unstuffed(await _beginning(spool, letter, whole=whole))
         now = datetime.now(UTC)
         arrived = now - timedelta(seconds=letter.age)
         report = Report(

@@ -50,7 +50,7 @@ def letter(*addresses: bytes, kind: Kind = Kind.MAIL, said: Reply = LATER) -> Le
 
 async def added(spool: Spool, *addresses: bytes, state: State = State.QUEUED, wait: float = 0.0) -> Letter:
     fresh = letter(*(addresses or (b"b@b.test",)))
-    await spool.add(fresh, Body(len(OCTETS), [OCTETS]), state=state, wait=wait)
+    await spool.add(fresh, Body(len(OCTETS), lambda: [OCTETS]), state=state, wait=wait)
     return fresh
 
 
@@ -69,7 +69,7 @@ async def test_a_letter_comes_out_as_it_went_in(spool: Spool):
 
 async def test_a_fault_is_kept_as_such(spool: Spool):
     fresh = letter(b"b@b.test", said=reply_for(Fault.REFUSED, Phase.CONNECT, "mx.test:25"))
-    await spool.add(fresh, Body(0, []), state=State.QUEUED, wait=0)
+    await spool.add(fresh, Body(0, list), state=State.QUEUED, wait=0)
     (found,) = await spool.claim(1)
     assert found.recipients == fresh.recipients
 
@@ -174,7 +174,7 @@ async def test_a_large_message_is_kept_in_pieces(spool: Spool):
             yield bytes([number]) * 300_000
 
     fresh = letter(b"b@b.test")
-    await spool.add(fresh, Body(12_000_000, pieces()), state=State.QUEUED, wait=0)
+    await spool.add(fresh, Body(12_000_000, pieces), state=State.QUEUED, wait=0)
     read = [piece async for piece in spool.octets(fresh)]
     assert max(map(len, read)) <= 1 << 18
     assert b"".join(read) == b"".join(pieces())

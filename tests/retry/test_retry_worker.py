@@ -52,7 +52,7 @@ async def test_it_insists_on_writing_down_what_was_delivered(spool: Stubborn, mo
     told: list[str] = []
     journal = SimpleNamespace(spooled=lambda event, *_: told.append(event))
     tools: Any = SimpleNamespace(journal=journal, plan=Plan(60, 60, 60, None), concurrency=1)
-    await spool.add(LETTER, Body(5, [b"x\r\n.\r\n"]), state=State.QUEUED, wait=0)
+    await spool.add(LETTER, Body(6, lambda: [b"x\r\n.\r\n"]), state=State.QUEUED, wait=0)
     (taken,) = await spool.claim(1)
     spool.failures = 3
     await Worker(spool, tools, 60)._settle(taken, {0: OK})

@@ -84,7 +84,9 @@ async def test_a_login_that_cannot_be_kept_is_told_with_the_upstream_s_code_and_
 async def test_what_is_not_written_is_not_promised_and_the_mail_is_not_quoted(words: str, fault: Fault):
     log = Log()
     broken = OperationalError("INSERT S3CRET", {"octets": "S3CRET"}, Exception(words))
-    failure = await intake(Database(failure=broken), log).add(LETTER, Body(9, [b"x"]), NO_LOGIN, state=State.QUEUED)
+    failure = await intake(Database(failure=broken), log).add(
+        LETTER, Body(1, lambda: [b"x"]), NO_LOGIN, state=State.QUEUED
+    )
     assert failure is not None
     assert failure.fault is fault
     assert failure.transient
