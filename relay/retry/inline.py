@@ -35,6 +35,7 @@ class InlineTransaction(PatientTransaction):
         super().__init__(session, sender, patience.memory)
         self._patience = patience
         self._left_over = patience.budget
+        self._limit: asyncio.Timeout | None = None  # of a further try
 
     async def mail(self) -> Reply:
         """MAIL; connecting included."""
@@ -53,6 +54,11 @@ class InlineTransaction(PatientTransaction):
     async def verdict(self, last: bytes) -> Reply:
         """The final dot; a clear 4xx, or a connection lost before it, sends the whole again."""
         return await self._tried(partial(super().verdict, last), self.send_again)
+
+    def before_dot(self) -> None:
+        """No time ends what a final dot may have begun: the message would perhaps be sent twice."""
+        if self._limit is not None:
+            self._limit.reschedule(None)
 
     async def _tried(
         self, first: Callable[[], Awaitable[Reply]], again: Callable[[], Awaitable[Reply]] | None = None
@@ -86,10 +92,9 @@ class InlineTransaction(PatientTransaction):
 
     async def _within_budget(self, again: Callable[[], Awaitable[Reply]], last: Reply) -> Reply:
         """Another try; one that outlasts the budget is given up, unless a final dot may be on its way."""
-        if self.body is not None:
-            return await again()
         try:
-            async with asyncio.timeout(max(1.0, self._left_over - self.tried_seconds)):
+            async with asyncio.timeout(max(1.0, self._left_over - self.tried_seconds)) as limit:
+                self._limit = limit
                 return await again()
         except TimeoutError:
             self.give_up_session()

@@ -128,7 +128,11 @@ class PatientTransaction(Transaction):
         if self.left.is_set():  # nobody would hear the verdict: the client will send it again
             self.give_up_session()
             return _lost(self)
+        self.before_dot()
         return await carrier.finish(last)
+
+    def before_dot(self) -> None:
+        """The final dot leaves now: from here on the verdict is awaited, however long that takes."""
 
     # -- the upstream's side
 

@@ -45,6 +45,9 @@ class Record:
     settled: int = 0  # how many of them the relay has had the time to see
 
 
+_OF_THE_MODEL = ("CONNECT", "CHUNK", "MESSAGE", "OVERLONG")  # its own names for what is no command
+
+
 def key_of(line: bytes) -> Key:
     """A command's key: MAIL and RCPT by their local part, others by the whole line."""
     verb, _, rest = line.partition(b" ")
@@ -54,7 +57,7 @@ def key_of(line: bytes) -> Key:
     if name == "AUTH":
         mechanism, _, initial = rest.strip().partition(b" ")
         return name, b" ".join(filter(None, (mechanism.upper(), initial.strip())))
-    return name, rest
+    return (name if name not in _OF_THE_MODEL else "UNKNOWN"), rest
 
 
 class UpstreamEnd:

@@ -166,6 +166,8 @@ class Conversation:
             case "RSET" | "MESSAGE":
                 self._end(item, code, own=own)
             case "AUTH":
+                # A mail that was lost with its upstream is forgotten now.
+                self._unsure = self._unsure or (self._open and self._record.troubles > self._troubles)
                 if code // 100 == 2:  # 235 should be said, but the first digit decides (RFC 5321 section 4.2)
                     self._logged_in, self._login_troubles = True, item.troubles
         if own and item.verb in ("RCPT", "DATA", "CHUNK"):

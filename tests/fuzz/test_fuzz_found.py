@@ -98,3 +98,23 @@ def test_a_login_whose_new_connection_is_dead_at_once_is_answered_and_so_is_what
     world.upstreams[1].answer(world.good(("MESSAGE", b"")))  # unasked, in one breath with the reply to EHLO
     world.settle()
     assert client.waiting == []
+
+
+def test_a_login_behind_a_lost_upstream_forgets_the_mail(world: World):
+    client = world.connect()
+    client.say(_ENVELOPE)
+    world.answer_all()
+    world.upstreams[0].close()
+    world.settle()
+    client.say(b"AUTH PLAIN AGEAYg==\r\n")
+    world.answer_all()
+    client.say(b"RCPT TO:<r3@b.test>\r\n")  # 503, as the model knows
+    world.settle()
+    assert client.waiting == []
+
+
+def test_a_command_may_have_a_name_of_the_model(world: World):
+    client = world.connect()
+    client.say(b"CHUNK\r\nMESSAGE x\r\nCONNECT\r\nOVERLONG\r\n")
+    world.settle()
+    assert client.waiting == []

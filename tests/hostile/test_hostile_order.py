@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hostile_client import Attacker
-from hostile_upstream import closes, says, stops_reading
+from hostile_upstream import closes, falls_silent, says, stops_reading
 
 if TYPE_CHECKING:
     from hostile_upstream import Speaker
@@ -91,6 +91,64 @@ def test_a_recipient_is_not_taken_by_the_answer_to_mail(behaves, relay_before):
             client.greet()
             assert client.ask("MAIL FROM:<me@here.example>").code == 451
             assert client.ask("RCPT TO:<you@there.example>").code != 250
+
+
+def test_a_server_that_asks_for_no_time_at_all_is_not_asked_without_end(behaves, relay_before):
+    tries = []
+
+    async def at_once(speaker: Speaker) -> None:
+        tries.append(time.monotonic())
+        await speaker.say(b"450 4.7.1 Try again in 0 seconds\r\n")
+
+    behaves.acts["RCPT"] = at_once
+    inline = {"mode": "inline", "inline": {"budget": 4}}
+    with relay_before(behaves, retry=inline) as relay, Attacker(relay.addresses[0], 15) as client:
+        client.greet()
+        assert client.ask("MAIL FROM:<me@here.example>").code == 250
+        assert client.ask("RCPT TO:<you@there.example>").code == 450
+    assert 1 < len(tries) < 6
+
+
+@pytest.mark.parametrize("point", ["MAIL", "RCPT", "DATA"])
+def test_a_further_try_that_hangs_before_the_dot_ends_with_the_budget(behaves, relay_before, point):
+    async def busy(speaker: Speaker) -> None:
+        behaves.acts[point] = falls_silent
+        await speaker.say(b"451 4.3.2 Busy\r\n")
+
+    behaves.acts["dot"] = busy
+    inline = {"mode": "inline", "inline": {"budget": 3}}
+    with (
+        relay_before(behaves, retry=inline, timeouts={"upstream_reply": 20}) as relay,
+        Attacker(relay.addresses[0], 15) as client,
+    ):
+        client.greet()
+        client.begin_message()
+        started = time.monotonic()
+        assert client.ask(_MESSAGE.decode().removesuffix("\r\n")).code == 451
+        assert time.monotonic() - started < 8
+    assert len(behaves.messages) == 1  # the one that it was too busy for
+
+
+def test_nobody_hears_what_is_said_of_another_recipient(behaves, relay_before):
+    answers = iter([b"250 2.1.5 Ok\r\n", None, b"550 5.1.1 No such user: first\r\n"])
+
+    async def forgets(speaker: Speaker) -> None:
+        reply = next(answers, b"550 5.1.1 No such user: first\r\n")
+        if reply is None:
+            speaker.reset()
+        else:
+            await speaker.say(reply)
+
+    behaves.acts["RCPT"] = forgets
+    inline = {"mode": "inline", "inline": {"budget": 2}}
+    with relay_before(behaves, retry=inline) as relay, Attacker(relay.addresses[0], 15) as client:
+        client.greet()
+        assert client.ask("MAIL FROM:<me@here.example>").code == 250
+        assert client.ask("RCPT TO:<first@there.example>").code == 250
+        answer = client.ask("RCPT TO:<second@there.example>")
+        assert answer.code == 451
+        assert "second@there.example does not exist" not in answer.text
+        assert "No such user" not in answer.text
 
 
 def test_clients_that_wait_for_the_upstream_survive_a_reload(behaves, relay_before):

@@ -253,3 +253,27 @@ async def test_a_database_that_cannot_be_used_is_named_without_its_password(tmp_
 def test_ids_sort_by_time():
     assert min(ids := [new_id() for _ in range(3)])[:9] == ids[0][:9]
     assert {len(each) for each in ids} == {16}
+
+
+async def test_a_large_message_stays_whole_where_another_of_its_group_cannot_be_kept(spool: Spool):
+    large = [bytes([number]) * 300_000 for number in range(8)]
+    fresh = [letter(b"b@b.test") for _ in range(3)]
+    whole, short = Body(2_400_000, lambda: iter(large)), Body(2_400_001, lambda: iter(large))
+    kept = [
+        spool.add(each, body, state=State.QUEUED, wait=0)
+        for each, body in zip(fresh, (whole, short, whole), strict=True)
+    ]
+    first, second, third = await asyncio.gather(*kept, return_exceptions=True)
+    assert first is third is None
+    assert isinstance(second, OSError)
+    assert {each.id for each in await spool.claim(9)} == {fresh[0].id, fresh[2].id}
+    for each in (fresh[0], fresh[2]):
+        assert await octets(spool, each) == b"".join(large)
+
+
+async def test_a_letter_that_was_dropped_or_held_is_ours_no_longer(spool: Spool, store: Store):
+    await added(spool), await added(spool), await added(spool)
+    dropped, held, kept = await spool.claim(3)
+    await Queue(store).hold([held.id])
+    await spool.drop(dropped.id)
+    assert [await spool.is_ours(each.id) for each in (dropped, held, kept)] == [False, False, True]

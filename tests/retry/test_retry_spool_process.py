@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from retry_relay import wait_for
 
+from relay.retry.spool import CHUNK_OCTETS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -97,4 +99,20 @@ def test_while_the_client_waits_nothing_is_sent_twice(upstream: Upstream, relays
     with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
         relay.send("never@b.test")
     assert refused.value.recipients["never@b.test"][0] == 550
+    relay.stop()
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1, 2, 3])
+def test_a_letter_arrives_wherever_its_octets_are_cut(upstream: Upstream, relays: Callable[..., Relay], over: int):
+    upstream.down()
+    relay = relays(retry__mode="spool")
+    around = len("Subject: cut\r\n\r\n") + len("\r\n.\r\n")
+    text = "x" * 510 + "\r\n"
+    message = "Subject: cut\r\n\r\n" + text * 511 + "x" * (CHUNK_OCTETS + over - 511 * 512 - around)
+    with relay.client() as client:
+        client.sendmail("anna@a.test", ["cut@b.test"], message)
+    upstream.up()
+    wait_for(lambda: upstream.received, "the mail")
+    assert upstream.received[0].octets == message.encode() + b"\r\n.\r\n"
+    assert len(upstream.received[0].octets) == CHUNK_OCTETS + over
     relay.stop()

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import select
 
 from relay.config.database import DatabaseURL
 from relay.retry.delivery import _sender
@@ -16,7 +17,7 @@ from relay.retry.worker import Worker
 from relay.smtp import Phase, Reply
 from relay.smtp.capabilities import Capabilities
 from relay.smtp.command import Path as MailPath
-from relay.store import open_store
+from relay.store import open_store, recipients
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -66,3 +67,35 @@ def test_our_own_letters_use_only_what_the_upstream_knows():
     assert _sender(ours, Capabilities({})) == b"<>"
     theirs = LETTER._replace(sender=MailPath(b"<a@a.test>", b" SIZE=1 BODY=8BITMIME"))
     assert _sender(theirs, Capabilities({})) == b"<a@a.test> SIZE=1 BODY=8BITMIME"
+
+
+async def test_a_bounce_that_was_never_tried_does_not_count_as_delivered(spool: Stubborn):
+    told: list[str] = []
+    journal = SimpleNamespace(spooled=lambda event, *_: told.append(event))
+    pool = SimpleNamespace(server=SimpleNamespace(name="mx.test:25"))
+    tools: Any = SimpleNamespace(journal=journal, plan=Plan(60, 60, 60, None), concurrency=1, pool=pool)
+    untried = LETTER.recipients[0]._replace(said=OK)
+    bounce = LETTER._replace(kind=Kind.BOUNCE, sender=MailPath(b"<>"), recipients=(untried,))
+    await spool.add(bounce, Body(6, lambda: [b"x\r\n.\r\n"]), state=State.QUEUED, wait=0)
+    (taken,) = await spool.claim(1)
+    await Worker(spool, tools, 60)._give_up(taken._replace(age=100.0))
+    assert (await spool.usage())[0] == 1
+    assert "spool_stuck" in told
+    assert "spool_delivered" not in told
+
+
+async def test_what_was_delivered_is_written_down_though_no_bounce_can_be_written(spool: Stubborn):
+    class Speechless:
+        async def write(self, *_: object, **__: object) -> None:
+            raise LookupError("a header that nobody can read")
+
+    journal = SimpleNamespace(spooled=lambda *_: None)
+    tools: Any = SimpleNamespace(journal=journal, plan=Plan(60, 60, 60, None), concurrency=1, writer=Speechless())
+    good, bad = (Recipient(number, MailPath(b"<r%d@b.test>" % number), OK) for number in range(2))
+    await spool.add(
+        LETTER._replace(recipients=(good, bad)), Body(6, lambda: [b"x\r\n.\r\n"]), state=State.QUEUED, wait=0
+    )
+    (taken,) = await spool.claim(1)
+    await Worker(spool, tools, 60)._settle(taken, {0: OK, 1: Reply(Phase.RCPT, 550, (b"5.1.1 unknown",))})
+    left = await spool._read(select(recipients.c.number))
+    assert [row.number for row in left] == [1]

@@ -167,3 +167,15 @@ def test_where_no_server_spoke_none_is_quoted():
     _, bob = fields(read(report(recipient(said=reply_for(Fault.REFUSED, Phase.CONNECT, "mx.b.test:25")))))
     assert bob["Diagnostic-Code"] == "x-explaining-relay; mx.b.test:25 refused the connection"
     assert "Remote-MTA" not in bob
+
+
+@pytest.mark.parametrize("subject", ["=?\xe4?q?x?=", "=?a?q?x" * 36_000, "=?utf-8?b?x?=" * 9000, "x" * 300_000])
+def test_no_subject_hinders_a_bounce(subject: str):
+    original = b"Subject: " + subject.encode("latin-1") + b"\r\n\r\nx\r\n"
+    message = read(report(recipient())._replace(original=original))
+    assert "bob@b.test" in message.as_string()
+
+
+def test_a_bounce_may_come_without_anything_of_the_original():
+    message = read(report(recipient())._replace(original=b""))
+    assert all_failures(message)[1] == {b"bob@b.test"}

@@ -102,3 +102,11 @@ def test_a_letter_has_its_time_and_its_one_notice():
     assert not notice_due(PLAN, 14399, notified=False)
     assert not notice_due(PLAN, 99999, notified=True)
     assert not notice_due(Plan(60, 14400, 432000, None), 99999, notified=False)
+
+
+def test_a_server_that_always_asks_for_no_time_at_all_is_asked_ever_less_often():
+    at_once = (refused("try again in 0 seconds"),)
+    pauses = [next_pause(PLAN, attempts, at_once, 0.5) for attempts in range(12)]
+    assert pauses[0] == 10
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 3600
