@@ -144,8 +144,10 @@ class Login:
     def _send(self, line: bytes) -> None:
         connection = self.connection
         self._session.client.hold()
-        if connection is None:
-            self._heard(reply_for(Fault.DISCONNECTED, Phase.AUTH, self.server.name))
+        if connection is None or connection.dead:
+            why = connection.why_dead(Phase.AUTH).fault if connection is not None else None
+            # Without details: what was garbled may repeat a secret, cut off in its middle.
+            self._heard(reply_for(why or Fault.DISCONNECTED, Phase.AUTH, self.server.name))
             return
         connection.send(line, Phase.AUTH, self._heard)
         connection.flush()

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, cast
 
-from aiosmtpd.proxy_protocol import get_proxy
+from aiosmtpd.proxy_protocol import V2_CMD, get_proxy
 
 from relay.smtp import Fault, Phase
 
@@ -34,7 +34,7 @@ async def read_proxy_header(client: ClientConnection) -> None:
         what = "no PROXY header came from a peer that must send one"
         client.turn_away(Fault.NOT_SMTP, what, Phase.CONNECT)
         return
-    if header.src_addr:  # there is none in a health check of the balancer itself (LOCAL, UNKNOWN)
+    if header.src_addr and header.command != V2_CMD.LOCAL:  # LOCAL: a health check of the balancer itself
         client.address = str(header.src_addr)
     reader.feed_eof()
     client.arrive(await reader.read())  # what the client has said behind the header
@@ -59,10 +59,11 @@ async def shake_hands(client: ClientConnection, context: ssl.SSLContext) -> None
     )
     for _ in range(2):  # rounds of the loop: in one the handshake takes the connection over, in one it is told so
         await asyncio.sleep(0)
-    _feed(cast("asyncio.BufferedProtocol", plain.get_protocol()), client.said_for_tls())
+    if not plain.is_closing():
+        _feed(cast("asyncio.BufferedProtocol", plain.get_protocol()), client.said_for_tls())
     try:
         encrypted = await handshake
-    except (OSError, ssl.SSLError):
+    except (OSError, RuntimeError, ssl.SSLError):  # uvloop's RuntimeError: the client is gone already
         encrypted = None
     if encrypted is None or encrypted.is_closing() or client.transport is None:
         plain.abort()

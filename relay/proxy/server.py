@@ -117,6 +117,8 @@ class ClientConnection(SMTP):
         self.service.clients.discard(self)
         if self._counted is not None:
             self.service.leave(self._counted)
+        else:
+            self.service.count_clients()
         self._sink = None
         self._buffer.clear()
         self.transport = None
@@ -249,7 +251,7 @@ class ClientConnection(SMTP):
         """The time to finish is over."""
         if self.transport is not None:
             if not (self.closing or self._shaking):
-                self._session.dismiss(Fault.SHUTTING_DOWN)
+                self._session.cut_short()
             self.transport.abort()
 
     def proceed(self) -> None:
@@ -373,7 +375,7 @@ class ClientConnection(SMTP):
 
     def _write_out(self) -> None:
         out, self._out = self._out, []
-        if out and self.transport is not None:
+        if out and self.transport is not None and not self.transport.is_closing():
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def _settle(self) -> None:

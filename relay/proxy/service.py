@@ -107,7 +107,7 @@ class Service:
     def admit(self, address: str) -> Fault | None:
         """Count a new client in; the Fault it must be turned away with, if any. Each call needs a `leave`."""
         self._places.enter(address)
-        self._count_clients()
+        self.count_clients()
         self.journal.counters.add(CONNECTIONS)
         if self.draining:
             return Fault.SHUTTING_DOWN
@@ -120,7 +120,7 @@ class Service:
     def leave(self, address: str) -> None:
         """Count a client out."""
         self._places.leave(address)
-        self._count_clients()
+        self.count_clients()
 
     def spawn(self, work: Coroutine[Any, Any, None], on_bug: Callable[[], None]) -> None:
         """Run what must be awaited, and hold on to it; `on_bug` runs while its exception is handled."""
@@ -151,7 +151,8 @@ class Service:
         )
         self.journal.passed(message, self._occasion(session, ""))
 
-    def _count_clients(self) -> None:
+    def count_clients(self) -> None:
+        """Tell how many are connected, whether or not they have been let in."""
         self.journal.counters.set(CLIENTS, len(self.clients))
 
     def _failure(self, session: Session, reply: Reply, recipient: str | None) -> Failure:

@@ -111,6 +111,15 @@ class Session:
         with self._last_words():
             self.dismiss(fault, phase=phase)
 
+    def cut_short(self) -> None:
+        """The time to finish is over. Once the final dot may have left, nobody can say that the mail was not sent."""
+        transaction = self.transaction
+        if transaction is not None and transaction.body is not None and transaction.body.complete:
+            self.dismiss(Fault.OUTCOME_UNKNOWN, phase=Phase.MESSAGE)
+            transaction.body = None  # this was its verdict
+        else:
+            self.dismiss(Fault.SHUTTING_DOWN)
+
     @contextmanager
     def _last_words(self) -> Iterator[None]:
         """Where even the explaining fails, the client hears what needs no explaining, and is not left waiting."""

@@ -108,6 +108,24 @@ def test_sigterm_does_not_wait_for_a_handshake(start, certificate, tls):
         assert time.monotonic() - started < 3
 
 
+def test_drain_does_not_say_that_a_message_was_not_sent_whose_verdict_is_awaited(start, upstream):
+    upstream.conduct.verdict.clear()
+    relay = start({"timeouts": {"drain": 0.5}})
+    with Client(relay.addresses[0]) as client:
+        client.greet()
+        client.begin_message()
+        client.say(b"Subject: x\r\n\r\nHello.\r\n.\r\n")
+        wait_for(lambda: upstream.conduct.size, "the message")
+        relay.process.send_signal(signal.SIGTERM)
+        answer = client.hear()
+        assert relay.process.wait(5) == 0
+    upstream.conduct.verdict.set()
+    (event,) = relay.events("relay_failure")
+    assert event["fault"] == "outcome-unknown"
+    assert f"[ref {event['ref']}]" in answer.text
+    assert "was not sent" not in answer.text
+
+
 def refusal(client: Client) -> str:
     """The words of a refusal that every style explains: an unknown recipient syntax."""
     return client.ask("VERB").text

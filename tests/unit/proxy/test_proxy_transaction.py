@@ -41,6 +41,9 @@ class Wire:
     def get_write_buffer_size(self) -> int:
         return self.unsent
 
+    def is_closing(self) -> bool:
+        return False
+
     def write(self, octets: bytes) -> None:
         self.written.append(octets)
 
