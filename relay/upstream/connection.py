@@ -8,7 +8,6 @@ Here any number of commands may be under way (RFC 2920); whatever is not exactly
 from __future__ import annotations
 
 import logging
-import select
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +18,7 @@ from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.capabilities import NOTHING, Capabilities
 from relay.smtp.hearing import GarbledError, ReplyReader
 from relay.upstream.exchange import CLASSES, GO_ON, Answer, Expected
+from relay.upstream.kernel import KernelQueues
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 _POLITE_SECONDS = 5.0
 _MAX_POSTPONED = 3
+_LEAST_TAKEN = 100  # octets a second: less is no slow upstream, but one that only pretends to take the message
 
 
 class Connection(SMTPProtocol):
@@ -57,10 +58,11 @@ class Connection(SMTPProtocol):
         self._replies = ReplyReader()
         self._cut: deque[tuple[int, tuple[bytes, ...]]] = deque()  # replies that are read, but not handed out yet
         self._wire: asyncio.BaseTransport | None = None  # the TCP below any TLS, which holds octets of its own
+        self._kernel: KernelQueues | None = None
         self._full = False  # the upstream takes octets more slowly than they come
+        self._left_to_take = 0  # octets, when the wait for them to be taken began
         self._chunk_open = False  # octets of a BDAT are still to come: its reply is not due
         self.pending: deque[Expected] = deque()  # commands whose replies are awaited
-        self._unread_poll: select.poll | None = None
         self._unsaid: list[Expected] = []  # commands that are written at the end of this round
 
     # -- asking
@@ -187,7 +189,13 @@ class Connection(SMTPProtocol):
 
     def expire(self) -> None:
         """The deadline has passed: a reply is overdue, or octets are not taken, or the connection idled long enough."""
-        if self.pending or self.streaming or self._full:
+        if self._full and self._untaken() <= self._left_to_take - self._least_taken():
+            self._await_next()  # slow it is, but it takes the message
+        elif self._full:
+            seconds = self.server.waits.replies[Phase.DATA]
+            took = f"took fewer than {self._least_taken()} octets of the message in {seconds:g} seconds"
+            self.abort(Fault.TIMEOUT, f"{self.server.name} {took}")
+        elif self.pending or self.streaming:
             self.abort(Fault.TIMEOUT)
         else:
             self.quit()
@@ -206,10 +214,7 @@ class Connection(SMTPProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to watch, and await the greeting before anything can have come."""
         self.transport = self._wire = transport
-        sock = transport.get_extra_info("socket")
-        if sock is not None and hasattr(select, "poll"):
-            self._unread_poll = select.poll()
-            self._unread_poll.register(sock.fileno(), select.POLLIN)
+        self._kernel = KernelQueues(transport)
         self._expect(Expected(Phase.CONNECT, _unless_cancelled(self.greeting), CLASSES[Phase.CONNECT], b""))
         self._deadlines.watch(self)
 
@@ -291,6 +296,7 @@ class Connection(SMTPProtocol):
         """What the upstream owes now: to take what lies ready, or the next reply, or nothing."""
         if self._full:
             self.deadline = self._loop.time() + self.server.waits.replies[Phase.DATA]
+            self._left_to_take = self._untaken()
         elif self.pending and not self._chunk_open:
             self.deadline = self._loop.time() + self.server.waits.replies[self.pending[0].phase]
         else:
@@ -320,12 +326,19 @@ class Connection(SMTPProtocol):
 
     def _unread(self) -> bool:
         """Whether something was said that the loop has not read yet."""
-        return self._unread_poll is not None and bool(self._unread_poll.poll(0))
+        return self._kernel is not None and self._kernel.unread()
 
-    def _unsent(self) -> bool:
-        """Whether octets still wait here because the upstream does not read."""
-        both = (cast("asyncio.Transport", transport) for transport in (self.transport, self._wire))
-        return any(transport.get_write_buffer_size() > 0 for transport in both)
+    def _unsent(self) -> int:
+        """How many octets still wait here because the upstream does not read."""
+        return sum(cast("asyncio.Transport", each).get_write_buffer_size() for each in {self.transport, self._wire})
+
+    def _untaken(self) -> int:
+        """How many octets the upstream has still to take, those in the system's hands among them."""
+        return self._unsent() + (self._kernel.unacknowledged() if self._kernel is not None else 0)
+
+    def _least_taken(self) -> int:
+        """How many octets it must take in the time for one reply, else it is waited for no longer."""
+        return max(1, int(_LEAST_TAKEN * self.server.waits.replies[Phase.DATA]))
 
     def _write(self, octets: bytes) -> None:
         cast("asyncio.Transport", self.transport).write(octets)

@@ -73,7 +73,7 @@ class Speaker:
             if found:
                 break
             start = max(0, len(self._heard) - longest)
-            self._heard += await self._more()
+            await self.more()
         stop, end = min(found)
         octets = bytes(self._heard[: stop - len(end)])
         del self._heard[:stop]
@@ -81,10 +81,18 @@ class Speaker:
 
     async def exactly(self, count: int) -> bytes:
         while len(self._heard) < count:
-            self._heard += await self._more()
+            await self.more()
         octets = bytes(self._heard[:count])
         del self._heard[:count]
         return octets
+
+    async def more(self, most: int = 1 << 18) -> None:
+        """Read on, at most so many octets at once."""
+        octets = await self._reader.read(most)
+        if not octets:
+            raise LeftError
+        self.upstream.octets += len(octets)
+        self._heard += octets
 
     async def talk(self) -> None:
         await self.do("greeting", b"220 upstream.example ESMTP\r\n")
@@ -101,13 +109,6 @@ class Speaker:
             await act(self)
 
     # -- details
-
-    async def _more(self) -> bytes:
-        octets = await self._reader.read(1 << 18)
-        if not octets:
-            raise LeftError
-        self.upstream.octets += len(octets)
-        return octets
 
     async def _command(self, line: bytes) -> None:
         self.upstream.commands.append(line)
@@ -166,7 +167,8 @@ class Upstream:
     The points: greeting, each verb, body (the message is on its way), dot (its verdict).
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None, *, implicit: bool = False) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, *, implicit: bool = False, window: int = 0) -> None:
+        self._window = window  # octets that the system takes ahead of what is read; 0: as it likes
         self.acts: dict[str, Act] = {}
         self.keywords: tuple[bytes, ...] = (*_OFFER, _MECHANISMS)
         self.other_ends: tuple[bytes, ...] = ()  # what also ends a message here
@@ -237,7 +239,10 @@ class Upstream:
     async def _listen(self) -> None:
         context = self.tls if self.implicit else None
         self._server = await asyncio.start_server(self._came, "127.0.0.1", self.port, ssl=context, backlog=4096)
-        self.port = self._server.sockets[0].getsockname()[1]
+        sock = self._server.sockets[0]
+        self.port = sock.getsockname()[1]
+        if self._window:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._window)  # each connection inherits it
 
     async def stop_listening(self) -> None:
         """Close the listening socket.
@@ -319,6 +324,17 @@ async def falls_silent(speaker: Speaker) -> None:
     """Read on, and never answer again."""
     while True:
         await speaker.until(b"\n")
+
+
+def sips(seconds: float) -> Act:
+    """Read slowly for so long: what lies ready for this side is more than it takes meanwhile."""
+
+    async def act(speaker: Speaker) -> None:
+        for _ in range(round(seconds / 0.05)):
+            await speaker.more(8192)
+            await asyncio.sleep(0.05)
+
+    return act
 
 
 async def stops_reading(speaker: Speaker) -> None:
