@@ -115,6 +115,7 @@ class ClientConnection(SMTP):
         self.deadline = NEVER
         self.service.deadlines.forget(self)
         self.service.clients.discard(self)
+        self.service.turned_away.discard(self)
         if self._counted is not None:
             self.service.leave(self._counted)
         else:
@@ -191,16 +192,20 @@ class ClientConnection(SMTP):
             self._settle()
 
     def arrive(self, said: bytes = b"") -> None:
-        """Count the client in, whatever it does next, and speak with it: first of TLS where that is implicit.
+        """Count the client in, if it may come in, and speak with it: first of TLS where that is implicit.
 
         `said` is what has come from it already, behind the header of its proxy.
         """
-        self._counted = self.address
         self._unwelcome = self.service.admit(self.address)
-        if self.listener.implicit_tls and self.listener.tls is not None:
+        if self._unwelcome is None:
+            self._counted = self.address
+        if not self.listener.implicit_tls or self.listener.tls is None:
+            self._welcome()
+        elif self._unwelcome is None or self.service.may_be_told(self, self._unwelcome):
             self.start_tls(self.listener.tls)
         else:
-            self._welcome()
+            self.closing = True
+            self.cut()
         self.data_received(said)
 
     def encrypted_by(self, transport: asyncio.Transport) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from relay.upstream.pool import Pool
     from relay.upstream.server import Server
 
+_TOLD_AT_ONCE = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -101,21 +103,30 @@ class Service:
         self.deadlines = deadlines
         self.draining = False
         self.clients: set[ClientConnection] = set()
+        self.turned_away: set[ClientConnection] = set()  # those of them that are being told so
         self._places = places
         self._tasks: set[asyncio.Task[None]] = set()
 
     def admit(self, address: str) -> Fault | None:
-        """Count a new client in; the Fault it must be turned away with, if any. Each call needs a `leave`."""
+        """Count a new client in, which needs a `leave`; or the Fault it must be turned away with: it takes no place."""
         self._places.enter(address)
         self.count_clients()
         self.journal.counters.add(CONNECTIONS)
-        if self.draining:
-            return Fault.SHUTTING_DOWN
-        if self._places.taken() > self.rules.connections:
-            return Fault.TOO_MANY_CONNECTIONS
-        if self._places.taken_by(address) > self.rules.connections_per_address and not is_loopback(address):
-            return Fault.TOO_MANY_CONNECTIONS_ADDRESS
-        return None
+        fault = self._unwelcome(address)
+        if fault is not None:
+            self._places.leave(address)
+        return fault
+
+    def may_be_told(self, client: ClientConnection, fault: Fault) -> bool:
+        """Whether a client that must be turned away hears why, though that takes long.
+
+        Those who are being told take no places from others, so they have a bound of their own.
+        """
+        if len(self.turned_away) >= _TOLD_AT_ONCE:
+            self.journal.counters.fault(fault)
+            return False
+        self.turned_away.add(client)
+        return True
 
     def leave(self, address: str) -> None:
         """Count a client out."""
@@ -154,6 +165,15 @@ class Service:
     def count_clients(self) -> None:
         """Tell how many are connected, whether or not they have been let in."""
         self.journal.counters.set(CLIENTS, len(self.clients))
+
+    def _unwelcome(self, address: str) -> Fault | None:
+        if self.draining:
+            return Fault.SHUTTING_DOWN
+        if self._places.taken() > self.rules.connections:
+            return Fault.TOO_MANY_CONNECTIONS
+        if self._places.taken_by(address) > self.rules.connections_per_address and not is_loopback(address):
+            return Fault.TOO_MANY_CONNECTIONS_ADDRESS
+        return None
 
     def _failure(self, session: Session, reply: Reply, recipient: str | None) -> Failure:
         transaction, server = session.transaction, session.server

@@ -1,4 +1,4 @@
-"""What the operating system holds of a connection: octets that came and are unread, octets that have not arrived yet."""
+"""What the operating system holds of a connection: octets that nobody has read yet, and octets on their way out."""
 
 from __future__ import annotations
 

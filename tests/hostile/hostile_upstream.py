@@ -331,7 +331,7 @@ def sips(seconds: float) -> Act:
 
     async def act(speaker: Speaker) -> None:
         for _ in range(round(seconds / 0.05)):
-            await speaker.more(8192)
+            await speaker.more(16384)
             await asyncio.sleep(0.05)
 
     return act

@@ -194,15 +194,17 @@ def test_an_upstream_that_stops_reading_the_message(client, upstream):
 def test_an_upstream_that_reads_slowly_is_waited_for(relay_before, good_tls, certificates, scheme):
     """What lies in the system's queue takes far longer to be read than one reply may take."""
     with Upstream(good_tls, implicit=scheme == "smtps", window=16384) as upstream:
-        upstream.acts["body"] = sips(5)
+        upstream.acts["body"] = sips(6)
         way = {"tls": {"ca_file": str(certificates.authority)}} if scheme == "smtps" else {}
-        with relay_before(upstream, scheme, upstream=way, timeouts={"upstream_reply": 1}) as relay:
-            with Attacker(relay.addresses[0]) as client:
-                client.sock.settimeout(30)
-                client.greet()
-                message = (b"x" * 70 + b"\r\n") * (16 * MIB // 72)
-                assert client.send_mail(message).code == 250
-                assert upstream.messages[0].octets == message[:-2]
+        with (
+            relay_before(upstream, scheme, upstream=way, timeouts={"upstream_reply": 2}) as relay,
+            Attacker(relay.addresses[0]) as client,
+        ):
+            client.sock.settimeout(30)
+            client.greet()
+            message = (b"x" * 70 + b"\r\n") * (16 * MIB // 72)
+            assert client.send_mail(message).code == 250
+            assert upstream.messages[0].octets == message[:-2]
 
 
 def test_two_mails_in_one_segment_and_an_upstream_that_dies_between_them(client, upstream):

@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 from running_client import Client, assert_explained
-from running_relay import free_port
+from running_relay import free_port, wait_for
 from secret_search import page
 
 BEHIND = {"listen": [{"address": "127.0.0.1:0", "allow": ["192.0.2.0/24"], "proxy_protocol": ["127.0.0.1"]}]}
@@ -85,6 +85,28 @@ def test_connections_per_address(start):
         assert first.ask("QUIT").code == 221
         assert first.closed()
         stack.enter_context(client_from(relay, "192.0.2.7")).greet()
+
+
+def test_those_beyond_the_limit_of_their_address_take_no_places_from_others(start, certificate):
+    """Nor may they come without end: where each must first shake hands to hear why, most hear nothing."""
+    port = free_port()
+    door = {**BEHIND["listen"][0], "tls": "implicit", **certificate}
+    limits = {"connections": 8, "connections_per_address": 2}
+    relay = start({"listen": [door], "limits": limits, "web": {"listen": f"127.0.0.1:{port}"}})
+    with ExitStack() as stack:
+        for _ in range(105):  # two are let in, a hundred would be told, and none shakes hands
+            stack.enter_context(client_from(relay, "192.0.2.7"))
+        for _ in range(3):
+            last = stack.enter_context(client_from(relay, "192.0.2.7"))
+            assert last.closed()
+        other = stack.enter_context(client_from(relay, "192.0.2.8"))
+        other.shake_hands()
+        assert other.greet().code == 250
+        assert 'fault="too-many-connections-address"} 6.0' in page(port, "/metrics").decode()
+    wait_for(lambda: "relay_clients 0.0" in page(port, "/metrics").decode(), "the end of them all")
+    with client_from(relay, "192.0.2.7") as again:
+        again.shake_hands()
+        assert again.greet().code == 250
 
 
 def test_connections_of_loopback_are_not_counted_by_address(start):
