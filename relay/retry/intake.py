@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from relay.retry.insist import insist
 from relay.retry.schedule import next_pause
 from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.store import reason_of
@@ -87,8 +88,11 @@ class Intake:
         return failure
 
     async def promise(self, letter_id: str) -> Reply | None:
-        """Somebody is about to be told 250 for a pending letter; None when that is on the disk."""
-        return await self._written(self._spool.promise(letter_id))
+        """Somebody is about to be told 250 for a pending letter; None when that is on the disk.
+
+        Others have the mail already, and would get it again if the client had to send it again: so we insist.
+        """
+        return await self._written(insist(lambda: self._spool.promise(letter_id), self._tell))
 
     async def drop(self, letter_id: str) -> None:
         """Nobody is told 250 for this letter. Where even that fails, a pending one is swept away later."""
@@ -101,9 +105,12 @@ class Intake:
             return self._failed(error)
         return None
 
+    def _tell(self, error: Exception) -> None:
+        self._log.error("spool_not_written", why=reason_of(error))
+
     def _failed(self, error: Exception) -> Reply:
+        self._tell(error)
         why = reason_of(error)
-        self._log.error("spool_not_written", why=why)
         full = "disk is full" in why or "No space left" in why
         return reply_for(Fault.SPOOL_FULL if full else Fault.SPOOL_FAILED, Phase.MESSAGE)
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from relay.retry.conclusion import Conclusion, conclude
 from relay.retry.delivery import Said, deliver
+from relay.retry.insist import insist
 from relay.retry.letter import Kind, Letter, Recipient
 from relay.retry.schedule import Breaker, Plan, is_over
 from relay.retry.spool import Settlement, Spool
@@ -44,7 +45,6 @@ _AHEAD = 4  # letters taken out for each connection, so that the next is at hand
 _OVERDUE_AT_ONCE = 20
 _MOST_STALE = 3  # kept connections may turn out to be dead
 _STOP_SECONDS = 20.0
-_INSISTING_SECONDS = (0.1, 0.5, 2.0, 5.0)  # the database may be started anew meanwhile
 
 
 class LeaseLostError(OSError):
@@ -254,15 +254,7 @@ class Worker:
 
     async def _written_down(self, letter: Letter, result: Settlement) -> None:
         """Insist: what was delivered and is not written down will be delivered again."""
-        for seconds in _INSISTING_SECONDS:
-            try:
-                await self._spool.settle(letter, result)
-            except (SQLAlchemyError, OSError) as error:
-                self._tell_trouble(error)
-                await asyncio.sleep(seconds)
-            else:
-                return
-        await self._spool.settle(letter, result)
+        await insist(lambda: self._spool.settle(letter, result), self._tell_trouble)
 
     def _tell(self, letter: Letter, end: Conclusion) -> None:
         events = [("spool_delivered", end.delivered), ("spool_failed", end.failed), ("spool_later", end.later)]

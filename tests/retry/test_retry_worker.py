@@ -49,7 +49,7 @@ async def spool(tmp_path: Path) -> AsyncIterator[Stubborn]:
 
 
 async def test_it_insists_on_writing_down_what_was_delivered(spool: Stubborn, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("relay.retry.worker._INSISTING_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("relay.retry.insist._PAUSES_SECONDS", (0.0, 0.0, 0.0))
     told: list[str] = []
     journal = SimpleNamespace(spooled=lambda event, *_: told.append(event))
     tools: Any = SimpleNamespace(journal=journal, plan=Plan(60, 60, 60, None), concurrency=1)

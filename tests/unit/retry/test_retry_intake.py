@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from relay.retry import insist
 from relay.retry.intake import Intake, Terms
 from relay.retry.letter import Kind, Letter, Recipient, State, new_id
 from relay.retry.schedule import Plan
@@ -27,9 +28,11 @@ LETTER = Letter(new_id(), Kind.MAIL, MailPath(b"<a@a.test>"), 9, (Recipient(0, M
 class Database:
     """A spool that counts what it holds, and fails as it is told to."""
 
-    def __init__(self, held: tuple[int, int] = (0, 0), failure: Exception | None = None) -> None:
+    def __init__(self, held: tuple[int, int] = (0, 0), failure: Exception | None = None, failures: int = 0) -> None:
         self.held = held
         self.failure = failure
+        self.failures = failures  # of a promise, before it is written
+        self.promised: list[str] = []
 
     async def usage(self) -> tuple[int, int]:
         return self.held
@@ -37,6 +40,12 @@ class Database:
     async def add(self, *_: object, **__: object) -> None:
         if self.failure is not None:
             raise self.failure
+
+    async def promise(self, letter_id: str) -> None:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise OperationalError("UPDATE", {}, Exception("database is locked"))
+        self.promised.append(letter_id)
 
 
 class Log:
@@ -92,6 +101,18 @@ async def test_what_is_not_written_is_not_promised_and_the_mail_is_not_quoted(wo
     assert failure.transient
     assert len(log.errors) == 1
     assert "S3CRET" not in log.errors[0]
+
+
+@pytest.mark.parametrize(("failures", "kept"), [(0, True), (2, True), (4, True), (5, False)])
+async def test_a_promise_whose_live_half_is_delivered_is_insisted_on(monkeypatch, failures: int, *, kept: bool):
+    """Told to send the mail again, the client would send it again to those who have it."""
+    monkeypatch.setattr(insist, "_PAUSES_SECONDS", (0.0,) * 4)
+    database, log = Database(failures=failures), Log()
+    failure = await intake(database, log).promise(LETTER.id)
+    assert database.promised == [LETTER.id] * kept
+    assert (failure is None) == kept
+    assert kept or failure.fault is Fault.SPOOL_FAILED
+    assert len(log.errors) == failures
 
 
 def test_an_upstream_that_is_down_is_not_asked_by_every_mail():
