@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Transaction:
     """From MAIL to the verdict. Owns its connection meanwhile, and answers for whatever happens to it.
 
-    A kept connection that turns out to be dead before it has answered anything is replaced, once and silently: nothing
-    of this mail can have been taken by it.
+    A kept connection that turns out to be dead before it has answered anything, or takes its leave then, is replaced
+    silently: nothing of this mail can have been taken by it.
     """
 
     tries: int = 1  # of the command that was answered last, and the seconds they took together
@@ -39,7 +39,6 @@ class Transaction:
         self.connection: Connection | None = None
         self.body: Body | Chunk | None = None  # while message octets flow
         self._guard: NewlineGuard | None = None  # looks at all chunks of a BDAT message
-        self._kept = False  # the connection was idle in the pool
         self._opening = False
         self._over = False
         self._dirty = False  # the upstream remembers a MAIL: RSET before anybody else's
@@ -65,7 +64,6 @@ class Transaction:
         if connection is None:
             self._open((mail,))
         else:
-            self._kept = True
             self._attach(connection)
             self._say(mail)
 
@@ -126,7 +124,6 @@ class Transaction:
         connection = self._let_go()
         self._broken = (fault, detail)
         if self._replaceable(connection, pending, fault):
-            self._kept = False
             self._open(pending)
             return
         awaits_verdict = bool(pending) and pending[-1].phase is Phase.MESSAGE
@@ -195,7 +192,6 @@ class Transaction:
 
     def _attach(self, connection: Connection) -> None:
         connection.owner = self
-        connection.heard = False
         self.connection = connection
         self.server = connection.server
 
@@ -276,10 +272,9 @@ class Transaction:
     def _replaceable(self, connection: Connection | None, pending: tuple[Expected, ...], fault: Fault) -> bool:
         return (
             fault is Fault.DISCONNECTED
-            and self._kept
             and not self._over
             and connection is not None
-            and not (connection.heard or connection.private)
+            and connection.rested
             and bool(pending)
             and pending[0].phase is Phase.MAIL
         )

@@ -211,7 +211,7 @@ class PatientTransaction(Transaction):
             found.messages += 1
         else:
             self.give_up_session()
-        return reply, kept is not None and not found.heard
+        return reply, found.rested
 
     # -- the client's side
 

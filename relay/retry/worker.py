@@ -166,7 +166,7 @@ class Worker:
                 return
             self._breaker = Breaker()
             said = await self._carried(Carrier(found), letter)
-            if found.heard or not any(reply.fault is Fault.DISCONNECTED for reply in said.values()):
+            if not found.rested or not any(reply.fault is Fault.DISCONNECTED for reply in said.values()):
                 break
         await self._settle(letter, said)
 

@@ -19,7 +19,6 @@ class Carrier:
 
     def __init__(self, connection: Connection, on_full: Callable[[bool], None] | None = None) -> None:
         connection.owner = self
-        connection.heard = False
         self.connection = connection
         self.lost: Reply | None = None  # why nothing more can be said, or a verdict that came early
         self._on_full = on_full

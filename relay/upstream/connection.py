@@ -51,7 +51,7 @@ class Connection(SMTPProtocol):
         self.streaming = False  # between 354 and the final dot
         self.messages = 0  # transactions this connection has carried
         self.refusals = 0  # what it was refused: servers slow down and cut off who collects them
-        self.heard = False  # a reply came since the owner took it
+        self.rested = False  # it comes from the pool and has not said a word since: it may be dead
         self.on_gone: Callable[[Connection], None] = _nothing
         self.greeting: asyncio.Future[Reply] = loop.create_future()
         self._deadlines = deadlines
@@ -274,6 +274,11 @@ class Connection(SMTPProtocol):
             return
         expected = self.pending.popleft()
         kind = code // 100
+        if code == 421 and self.rested and self.messages and expected.phase is Phase.MAIL:
+            # It has waited too long for its next mail, which crossed this farewell, and can begin on another.
+            self.pending.appendleft(expected)
+            self._closed(lines)
+            return
         if kind < 4 and (kind not in expected.classes or (kind == 3 and GO_ON.get(code) is not expected.phase)):
             self.pending.appendleft(expected)
             raise GarbledError(f"{code} where it cannot stand, as the answer in the phase {expected.phase}")
@@ -281,7 +286,7 @@ class Connection(SMTPProtocol):
             self.pending.appendleft(expected)
             raise GarbledError(f"{code} for a message whose end it cannot have seen")
         self._await_next()
-        self.heard = True
+        self.rested = False
         if code == 354:
             self.streaming = True
         elif code >= 400:
@@ -309,11 +314,13 @@ class Connection(SMTPProtocol):
             owner.upstream_early(Reply(Phase.MESSAGE, code, lines))
             return
         if self.owner is not None and code == 421:  # RFC 5321 section 3.8: a server may say so at any time, and close
-            self.abort(
-                Fault.DISCONNECTED, f"{self.server.name} closed: 421 {b' '.join(lines).decode('utf-8', 'replace')}"
-            )
+            self._closed(lines)
             return
         raise GarbledError(f"{code} that nobody asked for")
+
+    def _closed(self, lines: tuple[bytes, ...]) -> None:
+        told = b" ".join(lines).decode("utf-8", "replace")
+        self.abort(Fault.DISCONNECTED, f"{self.server.name} closed: 421 {told}")
 
     def _begun_too_early(self) -> None:
         """A reply of which a part came before what it is to answer cannot answer it."""

@@ -52,7 +52,7 @@ class Pool:
             connection = self._idle.pop()
             if connection.usable():
                 connection.deadline = NEVER
-                connection.heard = False
+                connection.rested = True
                 self.warm_up()
                 return connection
             connection.abort()

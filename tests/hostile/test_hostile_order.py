@@ -12,7 +12,7 @@ from hostile_client import Attacker
 from hostile_upstream import closes, falls_silent, says, stops_reading
 
 if TYPE_CHECKING:
-    from hostile_upstream import Speaker
+    from hostile_upstream import Act, Speaker
 
 _ENVELOPE = b"MAIL FROM:<me@here.example>\r\nRCPT TO:<you@there.example>\r\nDATA\r\n"
 _MESSAGE = b"Subject: x\r\n\r\nHello.\r\n.\r\n"
@@ -211,6 +211,44 @@ def test_a_reset_that_is_answered_late_takes_no_connection_from_the_next_mail(cl
     answer = client.send_mail()
     assert answer.code == 451
     assert "not known whether" in answer.text
+
+
+def _farewell(number: int) -> Act:
+    """Close this connection, which has waited too long, in the moment in which its next mail begins."""
+
+    async def act(speaker: Speaker) -> None:
+        if speaker.number != number:
+            await speaker.say(b"250 2.1.0 Ok\r\n")
+            return
+        await speaker.say(b"421 4.4.2 upstream.example Error: timeout exceeded\r\n")
+        speaker.close()
+
+    return act
+
+
+@pytest.mark.parametrize("mode", ["off", "inline", "spool"])
+def test_a_kept_connection_that_says_farewell_as_it_is_taken_is_replaced(behaves, relay_before, tmp_path, mode):
+    store = {"url": f"sqlite:///{tmp_path}/relay.db"}
+    with relay_before(behaves, retry={"mode": mode}, database=store) as relay, Attacker(relay.addresses[0]) as client:
+        client.greet()
+        assert client.send_mail().code == 250
+        first = behaves.messages[0].connection
+        behaves.acts["MAIL"] = _farewell(first)
+        client.say(_ENVELOPE)
+        assert [client.hear().code for _ in range(3)] == [250, 250, 354]
+        client.say(_MESSAGE)
+        assert client.hear().code == 250
+        assert [message.connection for message in behaves.messages] == [first, first + 1]
+        assert relay.log.read_text().count("relay_failure") == 0
+
+
+def test_a_new_connection_that_says_farewell_is_quoted(behaves, relay_before):
+    with relay_before(behaves, upstream={"pool": {"idle": 0}}) as relay, Attacker(relay.addresses[0]) as client:
+        client.greet()
+        behaves.acts["MAIL"] = closes(b"421 4.7.0 Try again later\r\n")
+        answer = client.ask("MAIL FROM:<me@here.example>")
+        assert answer.code == 421
+        assert "Try again later" in answer.text
 
 
 @pytest.mark.parametrize("last", [b"", b" LAST"])
