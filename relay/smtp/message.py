@@ -18,7 +18,7 @@ _LINE_END = re.compile(rb"\r\n|[\r\n](\.?)")
 # The dot of transparency before a line end that stands alone: mended, the two would end the message.
 _LONE_DOT = re.compile(rb"(\r\n)\.(?=\n|\r(?!\n))")
 _UNDECIDED = re.compile(rb"\r\n(\.\r?)\Z")
-_MANY_OCTETS = 16384  # from here on a look at the columns of lines costs a third of a pass over all octets, or less
+_MANY_OCTETS = 8192  # from here on a look at the columns of lines costs half a pass over all octets, or less
 _LONG_LINE = 32  # octets; the columns of shorter lines are no small part of the piece, and are copied
 
 
