@@ -20,7 +20,7 @@ class Transaction:
     """From MAIL to the verdict. Owns its connection meanwhile, and answers for whatever happens to it.
 
     A kept connection that turns out to be dead before it has answered anything, or takes its leave then, is replaced
-    silently: nothing of this mail can have been taken by it.
+    by a new one, silently: nothing of this mail can have been taken by it.
     """
 
     tries: int = 1  # of the command that was answered last, and the seconds they took together
@@ -124,7 +124,7 @@ class Transaction:
         connection = self._let_go()
         self._broken = (fault, detail)
         if self._replaceable(connection, pending, fault):
-            self._open(pending)
+            self._open(pending, new=True)
             return
         awaits_verdict = bool(pending) and pending[-1].phase is Phase.MESSAGE
         if fault is Fault.BUG and pending:  # who was to hear these replies has failed, and would again
@@ -204,13 +204,13 @@ class Transaction:
         if b"PIPELINING" not in connection.capabilities:
             self.client.hold()
 
-    def _open(self, commands: tuple[Expected, ...]) -> None:
+    def _open(self, commands: tuple[Expected, ...], *, new: bool = False) -> None:
         self._opening = True
         self.client.hold()
-        self.service.spawn(self._opened(commands), self.client.fail)
+        self.service.spawn(self._opened(commands, new=new), self.client.fail)
 
-    async def _opened(self, commands: tuple[Expected, ...]) -> None:
-        found = await self.service.pool.open()
+    async def _opened(self, commands: tuple[Expected, ...], *, new: bool) -> None:
+        found = await self.service.pool.open(new=new)
         self._opening = False
         if not isinstance(found, Reply) and self._over:
             self.service.pool.give_back(found)

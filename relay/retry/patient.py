@@ -20,7 +20,6 @@ from relay.upstream.carrier import Carrier
 if TYPE_CHECKING:
     from relay.proxy.session import Session
     from relay.smtp.command import Path
-    from relay.upstream.connection import Connection
 
 Step = Coroutine[Any, Any, Reply]
 
@@ -161,9 +160,9 @@ class PatientTransaction(Transaction):
         if self.carrier is not None and self.carrier.alive and self._mail_reply is not None:
             return self._mail_reply
         self.give_up_session()
-        reply, kept = await self._say_mail(self.service.pool.take())
-        if kept and reply.fault is Fault.DISCONNECTED:  # it was dead already: nothing was heard over it
-            reply, _ = await self._say_mail(None)
+        reply, rested = await self._say_mail()
+        if rested and reply.fault is Fault.DISCONNECTED:  # it was dead already: nothing was heard over it
+            reply, _ = await self._say_mail(new=True)
         for path in self.taken if reply.ok else ():
             again = await self.ask(b"RCPT TO:" + path.wire, Phase.RCPT)
             if not again.ok:
@@ -189,17 +188,15 @@ class PatientTransaction(Transaction):
             self.session.login.keep(connection)
         self.client.throttle(on=False)
 
-    async def _say_mail(self, kept: Connection | None) -> tuple[Reply, bool]:
-        """MAIL over a kept connection, or a new one; the reply, and whether a kept one was lost without a word."""
-        login = self.session.login
-        if login.done:
-            if kept is not None:
-                self.service.pool.give_back(kept)
-            if login.connection is None or login.connection.dead:
-                return reply_for(Fault.LOGIN_LOST, Phase.MAIL, self.server.name), False
-            found: Connection | Reply = login.connection
+    async def _say_mail(self, *, new: bool = False) -> tuple[Reply, bool]:
+        """MAIL over a connection that is kept, or a `new` one; the reply, and whether a kept one has said nothing."""
+        login, pool = self.session.login, self.service.pool
+        if not login.done:
+            found = (None if new else pool.take()) or await pool.open(new=new)
+        elif login.connection is None or login.connection.dead:
+            return reply_for(Fault.LOGIN_LOST, Phase.MAIL, self.server.name), False
         else:
-            found = kept or await self.service.pool.open()
+            found = login.connection
         if isinstance(found, Reply):
             return found, False
         self.carrier = Carrier(found, lambda full: self.upstream_full(full=full))

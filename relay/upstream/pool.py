@@ -58,8 +58,13 @@ class Pool:
             connection.abort()
         return None
 
-    async def open(self) -> Connection | Reply:
-        """A connection for a transaction: kept, being dialled already for somebody's EHLO, or new."""
+    async def open(self, *, new: bool = False) -> Connection | Reply:
+        """A connection for a transaction: kept, being dialled already for somebody's EHLO, or new.
+
+        `new`: in any case, for a kept one has turned out to be dead.
+        """
+        if new:
+            return await self._dial()
         if self._looking is not None:
             refusal = await asyncio.shield(self._looking)
             if refusal is not None:

@@ -242,6 +242,19 @@ def test_a_kept_connection_that_says_farewell_as_it_is_taken_is_replaced(behaves
         assert relay.log.read_text().count("relay_failure") == 0
 
 
+@pytest.mark.parametrize("act", [closes(), closes(b"421 4.3.2 Going down\r\n")], ids=["breaks", "421"])
+def test_a_mail_at_which_every_connection_ends_takes_two_of_them(behaves, relay_before, act):
+    """The kept one is replaced, by a new one and once, however many are kept and opened ahead meanwhile."""
+    with relay_before(behaves, upstream={"pool": {"warm": 3}}) as relay, Attacker(relay.addresses[0]) as client:
+        client.greet()
+        assert client.send_mail().code == 250
+        behaves.acts["MAIL"] = act
+        behaves.forget()
+        answer = client.ask("MAIL FROM:<me@here.example>")
+        assert answer.code in (421, 451)
+        assert sum(line.startswith(b"MAIL") for line in behaves.commands) == 2
+
+
 def test_a_new_connection_that_says_farewell_is_quoted(behaves, relay_before):
     with relay_before(behaves, upstream={"pool": {"idle": 0}}) as relay, Attacker(relay.addresses[0]) as client:
         client.greet()
