@@ -148,6 +148,9 @@ async def serve(settings: Settings, book: Book, place: Workplace, errand: Errand
             place.log.error("reload_refused", why=str(error))  # noqa: TRY400 -- the words are complete
         else:
             place.log.info("reloaded")
+            waiting = fresh.until_restart(settings)
+            if waiting and place.row == 0:
+                place.log.warning("restart_needed", settings=waiting)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)

@@ -7,11 +7,11 @@ once, if there is any such thing.
 
 from __future__ import annotations
 
-import logging
 import mmap
 import os
 import signal
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -143,8 +143,8 @@ class Supervisor:
                 lifeline=self._lifeline,
             )
             self._work(self._settings, self._book, place, Errand(self._reload, lambda _: self._tell_ready(member)))
-        except BaseException:
-            logging.getLogger(__name__).exception("a process of the relay has failed")
+        except BaseException as error:  # noqa: BLE001 -- whatever it is; the process's own log is closed by now
+            self._log.error("worker_failed", worker=member.row, why=str(error), exception=traceback.format_exc())
             return 1
         return 0
 

@@ -95,7 +95,7 @@ def settings_or_exit(gathered: Gathered) -> Settings:
         refuse(error)
 
 
-def refuse(error: Exception) -> Never:
-    """Print what is wrong, and end with status 2: nothing was started."""
+def refuse(error: Exception, status: int = 2) -> Never:
+    """Print what is wrong, and end: nothing was started. 2 is a mistake, 1 what may go away without anybody's doing."""
     typer.echo(str(error), err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(status)

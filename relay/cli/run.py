@@ -67,7 +67,8 @@ class _Run:
         self._desk = desk
 
     def start(self) -> None:
-        """Serve until told to stop; what cannot be begun ends the command with status 2."""
+        """Serve until told to stop; what cannot be begun ends the command with status 2, or 1 if it may go away."""
+        from relay.explain import BookError
         from relay.sockets import make_room
 
         make_room()
@@ -77,9 +78,11 @@ class _Run:
             else:
                 self._alone()
         except OSError as error:
-            refuse(OSError(f"the relay cannot listen: {error}"))
-        except ValueError as error:  # the book holds mistakes
+            refuse(OSError(f"the relay cannot listen: {error}"), status=1)
+        except BookError as error:
             refuse(error)
+        except ValueError as error:  # the spool's database cannot be used
+            refuse(error, status=1)
 
     def _alone(self) -> None:
         from relay import memory

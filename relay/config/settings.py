@@ -172,6 +172,23 @@ class Settings(Section):
         """Whether any mail may be kept for later."""
         return any(self.retry_mode(listener) is RetryMode.SPOOL for listener in self.listen)
 
+    def until_restart(self, begun_with: Self) -> list[str]:
+        """The names of what is set otherwise than at the start and changes only with a restart."""
+        old, new = begun_with._fixed(), self._fixed()
+        return [name for name, value in new.items() if value != old[name]]
+
+    def _fixed(self) -> dict[str, object]:
+        log, retry = self.log, self.retry
+        changing = dict.fromkeys(("first", "longest", "max_age", "delay_notice", "concurrency"))
+        return {
+            "listen": self.listen,
+            "workers": self.workers,
+            "web": self.web,
+            "database": self.database,
+            "log": (log.file, log.format, log.level),
+            "retry": retry.model_copy(update={"spool": retry.spool.model_copy(update=changing)}),
+        }
+
     def with_upstream(self, url: UpstreamURL) -> Self:
         """The same settings in front of another server, with neither the login nor the certificates of this one."""
         upstream = Upstream(url=url, pool=self.upstream.pool, ehlo_name=self.upstream.ehlo_name)

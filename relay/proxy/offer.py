@@ -64,7 +64,8 @@ def login_possible(session: Session) -> bool:
     """Whether a login may be passed through: not where the relay has its own, nor in clear beyond this machine."""
     client = session.client
     server = session.service.pool.server
-    return server.login is None and server.protects_logins and (client.encrypted or is_loopback(client.address))
+    private = client.encrypted or (is_loopback(client.address) and not client.listener.tls_required)
+    return private and server.login is None and server.protects_logins
 
 
 def _size(upstream: int | None, own: int | None) -> bytes:

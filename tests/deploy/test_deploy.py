@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from relay.config import Flags, load
+from relay.parts import listener_of
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -43,6 +44,8 @@ def test_the_relay_would_start_with_the_environment_of_the_compose_file(name: st
     }
     settings = load(None, Flags(), environment)
     assert settings.upstream.login is not None
+    for listener in map(listener_of, settings.listen):  # `relay health` comes from within
+        assert listener.admits("127.0.0.1")
 
 
 def test_the_relay_would_start_with_the_environment_of_the_pod(tmp_path: Path):

@@ -41,15 +41,17 @@ def test_octets_injected_behind_starttls_are_not_executed(start, certificate, up
     assert not upstream.conduct.heard(b"MAIL FROM:<EVIL")
 
 
-def test_starttls_required_takes_no_mail_before(start, certificate, upstream):
+def test_starttls_required_takes_neither_mail_nor_login_before(start, certificate, upstream):
     relay = start(listener(tls="starttls-required", **certificate))
     with Client(relay.addresses[0]) as client:
-        client.greet()
+        assert "AUTH" not in client.greet().text
+        assert_explained(client.ask("AUTH PLAIN AGFubmEAcGFzcw=="), 530, "5.7.0")
+        assert not upstream.conduct.heard(b"AUTH")
         assert_explained(client.ask("MAIL FROM:<me@here.example>"), 530, "5.7.0")
         assert not upstream.conduct.heard(b"MAIL")
         assert client.ask("STARTTLS").code == 220
         client.shake_hands()
-        client.ask("EHLO client.example")
+        assert "AUTH" in client.ask("EHLO client.example").text
         assert client.send_mail().code == 250
 
 

@@ -147,6 +147,19 @@ def test_sighup_takes_over_changed_settings(start):
         assert client.ask("RCPT TO:<more@there.example>").code == 452
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sighup_says_what_waits_for_a_restart(start, tmp_path, workers):
+    relay = start({"workers": workers})
+    settings = json.loads(relay.config.read_text())
+    later = {"web": {"listen": "127.0.0.1:1"}, "log": {**settings["log"], "level": "warning"}}
+    for times, changed in enumerate(({"limits": {"recipients": 1}}, {"retry": {"spool": {"first": 7}}}, later), 1):
+        write_settings(relay.config, {**settings, **changed})
+        relay.process.send_signal(signal.SIGHUP)
+        relay.events("reloaded", times * workers)
+    (event,) = relay.events("restart_needed")
+    assert event["settings"] == ["web", "log"]
+
+
 BAD = {"reply": {"style": "sonnet"}, "limits": {"recipients": 1}}
 
 

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -142,6 +144,39 @@ def test_the_limit_of_one_address_holds_for_all_together(start):
         for client in clients:
             client.say(b"PROXY TCP4 192.0.2.7 127.0.0.1 4000 25\r\n")
         assert sorted(client.hear().code for client in clients) == [220] * 4 + [421] * 2
+
+
+NOWHERE = "postgresql://relay:S3CRET@127.0.0.1:1/spool"
+
+
+def without_its_database(tmp_path: Path, workers: int) -> subprocess.Popen[bytes]:
+    flags = [f"workers={workers}", "retry.mode=spool", f"database.url={NOWHERE}"]
+    with (tmp_path / "stderr").open("wb") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "relay", "run", "--practice", "--listen", "127.0.0.1:0", "--log-format", "json"]
+            + [word for flag in flags for word in ("--set", flag)],
+            stderr=errors,
+        )
+
+
+def test_several_without_their_database_say_why_and_try_again(tmp_path):
+    with without_its_database(tmp_path, 2) as process:
+        told = wait_for(lambda: len(found := words_of(tmp_path, "worker_failed")) > 3 and found, "the reason")
+        process.terminate()
+        assert process.wait(10) == 0
+    assert all("cannot be used: [Errno 111] Connection refused" in why for why in told)
+    assert "S3CRET" not in (tmp_path / "stderr").read_text()
+
+
+def test_one_without_its_database_ends_with_a_status_that_lets_it_be_started_again(tmp_path):
+    with without_its_database(tmp_path, 1) as process:
+        assert process.wait(10) == 1
+    assert "cannot be used: [Errno 111] Connection refused" in (tmp_path / "stderr").read_text()
+
+
+def words_of(tmp_path: Path, event: str) -> list[str]:
+    lines = (tmp_path / "stderr").read_text().rpartition("\n")[0].splitlines()
+    return [each["why"] for each in map(json.loads, lines) if each["event"] == event]
 
 
 def test_two_relays_do_not_share_an_address_by_mistake(start, upstream, tmp_path):
