@@ -152,6 +152,7 @@ class Connection(SMTPProtocol):
         self.deadline = NEVER
         self._expect(Expected(Phase.MESSAGE, answer, CLASSES[Phase.MESSAGE], b""))
         self._write(octets)
+        self._await_next()
 
     # -- ending
 
@@ -189,7 +190,7 @@ class Connection(SMTPProtocol):
 
     def expire(self) -> None:
         """The deadline has passed: a reply is overdue, or octets are not taken, or the connection idled long enough."""
-        if self._full and self._untaken() <= self._left_to_take - self._least_taken():
+        if self._left_to_take and self._untaken() <= self._left_to_take - self._least_taken():
             self._await_next()  # slow it is, but it takes the message
         elif self._full:
             seconds = self.server.waits.replies[Phase.DATA]
@@ -303,9 +304,13 @@ class Connection(SMTPProtocol):
             self.deadline = self._loop.time() + self.server.waits.replies[Phase.DATA]
             self._left_to_take = self._untaken()
         elif self.pending and not self._chunk_open:
-            self.deadline = self._loop.time() + self.server.waits.replies[self.pending[0].phase]
+            phase = self.pending[0].phase
+            self.deadline = self._loop.time() + self.server.waits.replies[phase]
+            # The end of a message may lie in the system's queue for long: no verdict is due before it is taken.
+            self._left_to_take = self._untaken() if phase is Phase.MESSAGE else 0
         else:
             self.deadline = NEVER
+            self._left_to_take = 0
 
     def _hear_unasked(self, code: int, lines: tuple[bytes, ...]) -> None:
         if self.owner is not None and self.streaming and code >= 400:

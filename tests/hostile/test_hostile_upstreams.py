@@ -190,11 +190,15 @@ def test_an_upstream_that_stops_reading_the_message(client, upstream):
     assert "delivered" not in answer.text
 
 
-@pytest.mark.parametrize("scheme", ["smtp+plain", "smtps"])
-def test_an_upstream_that_reads_slowly_is_waited_for(relay_before, good_tls, certificates, scheme):
+@pytest.mark.parametrize(
+    ("scheme", "size", "seconds"), [("smtp+plain", 16, 6), ("smtps", 16, 6), ("smtp+plain", 3, 30)]
+)
+def test_an_upstream_that_reads_slowly_is_waited_for(  # noqa: PLR0917 -- fixtures
+    relay_before, good_tls, certificates, scheme, size, seconds
+):
     """What lies in the system's queue takes far longer to be read than one reply may take."""
     with Upstream(good_tls, implicit=scheme == "smtps", window=16384) as upstream:
-        upstream.acts["body"] = sips(6)
+        upstream.acts["body"] = sips(seconds)
         way = {"tls": {"ca_file": str(certificates.authority)}} if scheme == "smtps" else {}
         with (
             relay_before(upstream, scheme, upstream=way, timeouts={"upstream_reply": 2}) as relay,
@@ -202,7 +206,7 @@ def test_an_upstream_that_reads_slowly_is_waited_for(relay_before, good_tls, cer
         ):
             client.sock.settimeout(30)
             client.greet()
-            message = (b"x" * 70 + b"\r\n") * (16 * MIB // 72)
+            message = (b"x" * 70 + b"\r\n") * (size * MIB // 72)
             assert client.send_mail(message).code == 250
             assert upstream.messages[0].octets == message[:-2]
 
