@@ -127,7 +127,7 @@ class Login:
     async def _ask(self, line: bytes) -> None:
         session = self._session
         if self.connection is None or self.connection.dead:
-            found = session.service.pool.take() or await session.service.pool.open()
+            found = await session.service.pool.open()
             if isinstance(found, Reply):
                 self._heard(found)
                 session.client.proceed()

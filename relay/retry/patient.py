@@ -190,9 +190,9 @@ class PatientTransaction(Transaction):
 
     async def _say_mail(self, *, new: bool = False) -> tuple[Reply, bool]:
         """MAIL over a connection that is kept, or a `new` one; the reply, and whether a kept one has said nothing."""
-        login, pool = self.session.login, self.service.pool
+        login = self.session.login
         if not login.done:
-            found = (None if new else pool.take()) or await pool.open(new=new)
+            found = await self.service.pool.open(new=new)
         elif login.connection is None or login.connection.dead:
             return reply_for(Fault.LOGIN_LOST, Phase.MAIL, self.server.name), False
         else:

@@ -187,7 +187,7 @@ class Worker:
     async def _connection(self, letter: Letter) -> Connection | Reply:
         pool = self.tools.pool
         if letter.login is None:
-            return pool.take() or await pool.open()
+            return await pool.open()
         credentials = self.tools.vault.unlock(letter.login) if self.tools.vault is not None else None
         if credentials is None:
             why = "the key that the login was encrypted with is not that of retry.spool.key"

@@ -17,8 +17,8 @@ from relay.deadlines import NEVER
 from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.capabilities import NOTHING, Capabilities
 from relay.smtp.hearing import GarbledError, ReplyReader
+from relay.upstream.below import Below
 from relay.upstream.exchange import CLASSES, GO_ON, Answer, Expected
-from relay.upstream.kernel import KernelQueues
 
 if TYPE_CHECKING:
     import asyncio
@@ -57,10 +57,9 @@ class Connection(SMTPProtocol):
         self._deadlines = deadlines
         self._replies = ReplyReader()
         self._cut: deque[tuple[int, tuple[bytes, ...]]] = deque()  # replies that are read, but not handed out yet
-        self._wire: asyncio.BaseTransport | None = None  # the TCP below any TLS, which holds octets of its own
-        self._kernel: KernelQueues | None = None
+        self._below = Below()
         self._full = False  # the upstream takes octets more slowly than they come
-        self._left_to_take = 0  # octets, when the wait for them to be taken began
+        self._poured = 0  # octets of the message, or of the chunk, so far
         self._chunk_open = False  # octets of a BDAT are still to come: its reply is not due
         self.pending: deque[Expected] = deque()  # commands whose replies are awaited
         self._unsaid: list[Expected] = []  # commands that are written at the end of this round
@@ -112,11 +111,13 @@ class Connection(SMTPProtocol):
     def stream(self, octets: bytes) -> None:
         """Pass on message data, any piece of it before the final dot."""
         if octets and not self.dead:
+            self._poured += len(octets)
             self._write(octets)
 
     def begin_chunk(self, line: bytes, phase: Phase, answer: Answer) -> None:
         """Say BDAT. The time for its reply begins with `end_chunk`, for the upstream awaits the octets till then."""
         self._chunk_open = True
+        self._poured = 0
         self.send(line, phase, answer, (2,))
         self.flush()
         self._await_next()
@@ -137,7 +138,11 @@ class Connection(SMTPProtocol):
         A reply that lies unread now would be taken for the verdict, an early `250` for a success. So the end waits for
         the next round of the loop while there is something to read; a reply that is begun and stays half is no reply.
         """
-        if postponed < _MAX_POSTPONED and not self.dead and (self._unread() or self._cut or not self._replies.empty):
+        if (
+            postponed < _MAX_POSTPONED
+            and not self.dead
+            and (self._below.unread() or self._cut or not self._replies.empty)
+        ):
             self._loop.call_later(0, lambda: self.when_heard(act, postponed=postponed + 1))
             return
         if not self._replies.empty:
@@ -149,8 +154,8 @@ class Connection(SMTPProtocol):
             answer(reply_for(Fault.DISCONNECTED, Phase.MESSAGE, self.server.name))
             return
         self.streaming = False
-        self.deadline = NEVER
-        self._expect(Expected(Phase.MESSAGE, answer, CLASSES[Phase.MESSAGE], b""))
+        self.pending.append(Expected(Phase.MESSAGE, answer, CLASSES[Phase.MESSAGE], b""))
+        self._poured += len(octets)
         self._write(octets)
         self._await_next()
 
@@ -190,11 +195,11 @@ class Connection(SMTPProtocol):
 
     def expire(self) -> None:
         """The deadline has passed: a reply is overdue, or octets are not taken, or the connection idled long enough."""
-        if self._left_to_take and self._untaken() <= self._left_to_take - self._least_taken():
+        if self._below.taken():
             self._await_next()  # slow it is, but it takes the message
         elif self._full:
             seconds = self.server.waits.replies[Phase.DATA]
-            took = f"took fewer than {self._least_taken()} octets of the message in {seconds:g} seconds"
+            took = f"took fewer than {_LEAST_TAKEN * seconds:.0f} octets of the message in {seconds:g} seconds"
             self.abort(Fault.TIMEOUT, f"{self.server.name} {took}")
         elif self.pending or self.streaming:
             self.abort(Fault.TIMEOUT)
@@ -208,20 +213,23 @@ class Connection(SMTPProtocol):
 
     def usable(self) -> bool:
         """Whether the connection can be trusted with a new transaction: alive, nothing under way, nothing unread."""
-        return not (self.dead or self.asked or self.streaming or self._cut or self._unread()) and self._replies.empty
+        return (
+            not (self.dead or self.asked or self.streaming or self._cut or self._below.unread()) and self._replies.empty
+        )
 
     # -- what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to watch, and await the greeting before anything can have come."""
-        self.transport = self._wire = transport
-        self._kernel = KernelQueues(transport)
+        self.transport = transport
+        self._below.add(transport)
         self._expect(Expected(Phase.CONNECT, _unless_cancelled(self.greeting), CLASSES[Phase.CONNECT], b""))
         self._deadlines.watch(self)
 
     def use_tls(self, transport: asyncio.BaseTransport) -> None:
         """Go on over the encrypted transport."""
         self.transport = transport
+        self._below.add(transport)
         self._over_ssl = self.secure = True
         if self.pending:  # implicit TLS: the greeting has its own time, after the handshake
             self.deadline = self._loop.time() + self.server.waits.replies[Phase.CONNECT]
@@ -273,23 +281,22 @@ class Connection(SMTPProtocol):
         if not self.pending:
             self._hear_unasked(code, lines)
             return
-        expected = self.pending.popleft()
+        expected = self.pending[0]
         kind = code // 100
         if code == 421 and self.rested and self.messages and expected.phase is Phase.MAIL:
             # It has waited too long for its next mail, which crossed this farewell, and can begin on another.
-            self.pending.appendleft(expected)
             self._closed(lines)
             return
         if kind < 4 and (kind not in expected.classes or (kind == 3 and GO_ON.get(code) is not expected.phase)):
-            self.pending.appendleft(expected)
             raise GarbledError(f"{code} where it cannot stand, as the answer in the phase {expected.phase}")
-        if kind == 2 and expected.phase is Phase.MESSAGE and self._unsent():
-            self.pending.appendleft(expected)
+        if kind == 2 and expected.phase is Phase.MESSAGE and self._below.unsent():
             raise GarbledError(f"{code} for a message whose end it cannot have seen")
+        self.pending.popleft()
         self._await_next()
         self.rested = False
         if code == 354:
             self.streaming = True
+            self._poured = 0
         elif code >= 400:
             self.refusals += 1
         try:
@@ -301,16 +308,21 @@ class Connection(SMTPProtocol):
     def _await_next(self) -> None:
         """What the upstream owes now: to take what lies ready, or the next reply, or nothing."""
         if self._full:
-            self.deadline = self._loop.time() + self.server.waits.replies[Phase.DATA]
-            self._left_to_take = self._untaken()
+            owed = Phase.DATA
         elif self.pending and not self._chunk_open:
-            phase = self.pending[0].phase
-            self.deadline = self._loop.time() + self.server.waits.replies[phase]
-            # The end of a message may lie in the system's queue for long: no verdict is due before it is taken.
-            self._left_to_take = self._untaken() if phase is Phase.MESSAGE else 0
+            owed = self.pending[0].phase
         else:
             self.deadline = NEVER
-            self._left_to_take = 0
+            self._below.end_wait()
+            return
+        seconds = self.server.waits.replies[owed]
+        self.deadline = self._loop.time() + seconds
+        least = _LEAST_TAKEN * seconds
+        # The end of a large message may lie in the system's queue for longer than a verdict takes.
+        if self._full or (owed is Phase.MESSAGE and self._poured > least):
+            self._below.begin_wait(least)
+        else:
+            self._below.end_wait()
 
     def _hear_unasked(self, code: int, lines: tuple[bytes, ...]) -> None:
         if self.owner is not None and self.streaming and code >= 400:
@@ -335,22 +347,6 @@ class Connection(SMTPProtocol):
         # A TLS alert record instead of a greeting: this port speaks TLS, and we did not.
         is_greeting = bool(self.pending) and self.pending[0].phase is Phase.CONNECT
         return Fault.TLS_WRONG_PORT if is_greeting and data[:2] == b"\x15\x03" else Fault.GARBLED
-
-    def _unread(self) -> bool:
-        """Whether something was said that the loop has not read yet."""
-        return self._kernel is not None and self._kernel.unread()
-
-    def _unsent(self) -> int:
-        """How many octets still wait here because the upstream does not read."""
-        return sum(cast("asyncio.Transport", each).get_write_buffer_size() for each in {self.transport, self._wire})
-
-    def _untaken(self) -> int:
-        """How many octets the upstream has still to take, those in the system's hands among them."""
-        return self._unsent() + (self._kernel.unacknowledged() if self._kernel is not None else 0)
-
-    def _least_taken(self) -> int:
-        """How many octets it must take in the time for one reply, else it is waited for no longer."""
-        return max(1, int(_LEAST_TAKEN * self.server.waits.replies[Phase.DATA]))
 
     def _write(self, octets: bytes) -> None:
         cast("asyncio.Transport", self.transport).write(octets)

@@ -63,13 +63,13 @@ class Pool:
 
         `new`: in any case, for a kept one has turned out to be dead.
         """
-        if new:
-            return await self._dial()
-        if self._looking is not None:
+        kept = None if new else self.take()
+        if kept is None and self._looking is not None and not new:
             refusal = await asyncio.shield(self._looking)
             if refusal is not None:
                 return refusal
-        return self.take() or await self._dial()
+            kept = self.take()
+        return kept or await self._dial()
 
     def offered(self) -> Capabilities | None:
         """What a kept connection offers; None if none is kept: then `look`."""

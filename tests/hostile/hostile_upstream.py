@@ -86,14 +86,18 @@ class Speaker:
         del self._heard[:count]
         return octets
 
-    async def more(self, most: int = 1 << 18) -> bytes:
-        """Read on, at most so many octets at once; what is the last of them, as long as a message's end."""
+    @property
+    def ended(self) -> bool:
+        """Whether what was read last is the end of a message."""
+        return self._heard.endswith(_END)
+
+    async def more(self, most: int = 1 << 18) -> None:
+        """Read on, at most so many octets at once."""
         octets = await self._reader.read(most)
         if not octets:
             raise LeftError
         self.upstream.octets += len(octets)
         self._heard += octets
-        return bytes(self._heard[-len(_END) :])
 
     async def talk(self) -> None:
         await self.do("greeting", b"220 upstream.example ESMTP\r\n")
@@ -332,7 +336,8 @@ def sips(seconds: float) -> Act:
 
     async def act(speaker: Speaker) -> None:
         for _ in range(round(seconds / 0.05)):
-            if await speaker.more(16384) == _END:
+            await speaker.more(16384)
+            if speaker.ended:
                 break
             await asyncio.sleep(0.05)
 

@@ -39,7 +39,7 @@ class Relay:
         """Wait for at least this many events of a JSON log, and return all of that name."""
 
         def enough() -> tuple[dict[str, Any], ...] | None:
-            found = tuple(event for event in _events(self.log) if event["event"] == name)
+            found = tuple(event for event in events_in(self.log) if event["event"] == name)
             return found if len(found) >= count else None
 
         return wait_for(enough, f"{count} times {name} in the log")
@@ -119,7 +119,8 @@ def _ready(process: subprocess.Popen[bytes], stderr: Path) -> tuple[tuple[str, i
     return None
 
 
-def _events(path: Path) -> Iterator[dict[str, Any]]:
+def events_in(path: Path) -> Iterator[dict[str, Any]]:
+    """The events of a JSON log, whole lines only."""
     whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
     return (json.loads(line) for line in whole.splitlines())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from running_client import Client, assert_explained
-from running_relay import free_port, run_relay, wait_for, write_settings
+from running_relay import events_in, free_port, run_relay, wait_for, write_settings
 from secret_search import page
 
 SEVERAL = {"workers": 3}
@@ -159,9 +159,13 @@ def without_its_database(tmp_path: Path, workers: int) -> subprocess.Popen[bytes
         )
 
 
+def reasons(log: Path) -> list[str]:
+    return [event["why"] for event in events_in(log) if event["event"] == "worker_failed"]
+
+
 def test_several_without_their_database_say_why_and_try_again(tmp_path):
     with without_its_database(tmp_path, 2) as process:
-        told = wait_for(lambda: len(found := words_of(tmp_path, "worker_failed")) > 3 and found, "the reason")
+        told = wait_for(lambda: len(found := reasons(tmp_path / "stderr")) > 3 and found, "the reason")
         process.terminate()
         assert process.wait(10) == 0
     assert all("cannot be used: [Errno 111] Connection refused" in why for why in told)
@@ -172,11 +176,6 @@ def test_one_without_its_database_ends_with_a_status_that_lets_it_be_started_aga
     with without_its_database(tmp_path, 1) as process:
         assert process.wait(10) == 1
     assert "cannot be used: [Errno 111] Connection refused" in (tmp_path / "stderr").read_text()
-
-
-def words_of(tmp_path: Path, event: str) -> list[str]:
-    lines = (tmp_path / "stderr").read_text().rpartition("\n")[0].splitlines()
-    return [each["why"] for each in map(json.loads, lines) if each["event"] == event]
 
 
 def test_two_relays_do_not_share_an_address_by_mistake(start, upstream, tmp_path):
