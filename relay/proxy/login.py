@@ -112,8 +112,13 @@ class Login:
 
     def upstream_lost(self, pending: tuple[Expected, ...], fault: Fault, detail: str) -> None:
         """The connection is gone; the next MAIL will say so, unless an answer is due now."""
+        session, connection = self._session, self.connection
         if fault is Fault.BUG and pending:
-            self._session.give_up(fault, Phase.AUTH)
+            session.give_up(fault, Phase.AUTH)
+            return
+        if fault is Fault.DISCONNECTED and pending and connection is not None and connection.rested:
+            # It was kept, and dead already: nobody has looked at the login. A new one is asked, as for a mail.
+            session.service.spawn(self._ask(pending[0].line, new=True), session.client.fail)
             return
         detail = "" if fault is Fault.GARBLED else detail  # it quotes what may repeat a secret, cut off in its middle
         for expected in pending:
@@ -124,10 +129,10 @@ class Login:
 
     # -- details
 
-    async def _ask(self, line: bytes) -> None:
+    async def _ask(self, line: bytes, *, new: bool = False) -> None:
         session = self._session
         if self.connection is None or self.connection.dead:
-            found = await session.service.pool.open()
+            found = await session.service.pool.open(new=new)
             if isinstance(found, Reply):
                 self._heard(found)
                 session.client.proceed()
@@ -177,7 +182,8 @@ class Login:
         session.answer(reply)
 
     def _refused(self, reply: Reply) -> None:
-        self._failures += 1
+        if reply.fault is None:  # what the upstream has not judged was no wrong password
+            self._failures += 1
         reply = without_secrets(reply, self._said, self._observer.user if self._observer is not None else None)
         if self._session.service.rules.explain_login_at_mail and reply.code != 421:
             self.refused = reply

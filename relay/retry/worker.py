@@ -43,7 +43,6 @@ _TROUBLE_SECONDS = 5.0  # after the database has failed
 _SWEEP_SECONDS = 600.0
 _AHEAD = 4  # letters taken out for each connection, so that the next is at hand
 _OVERDUE_AT_ONCE = 20
-_MOST_STALE = 3  # kept connections may turn out to be dead
 _STOP_SECONDS = 20.0
 
 
@@ -159,8 +158,8 @@ class Worker:
 
     async def _try(self, letter: Letter) -> None:
         said = {each.number: each.said for each in letter.recipients}
-        for _ in range(_MOST_STALE):
-            found = await self._connection(letter)
+        for new in (False, True):  # a kept connection that turns out to be dead is replaced by a new one, once
+            found = await self._connection(letter, new=new)
             if isinstance(found, Reply):
                 await self._not_reached(letter, found)
                 return
@@ -184,10 +183,10 @@ class Worker:
             self.tools.pool.give_back(connection)
         return said
 
-    async def _connection(self, letter: Letter) -> Connection | Reply:
+    async def _connection(self, letter: Letter, *, new: bool) -> Connection | Reply:
         pool = self.tools.pool
         if letter.login is None:
-            return await pool.open()
+            return await pool.open(new=new)
         credentials = self.tools.vault.unlock(letter.login) if self.tools.vault is not None else None
         if credentials is None:
             why = "the key that the login was encrypted with is not that of retry.spool.key"

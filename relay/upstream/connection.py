@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 _POLITE_SECONDS = 5.0
 _MAX_POSTPONED = 3
+_FIRST = (Phase.MAIL, Phase.AUTH)  # what a kept connection is asked first
 _LEAST_TAKEN = 100  # octets a second: less is no slow upstream, but one that only pretends to take the message
 
 
@@ -283,8 +284,8 @@ class Connection(SMTPProtocol):
             return
         expected = self.pending[0]
         kind = code // 100
-        if code == 421 and self.rested and self.messages and expected.phase is Phase.MAIL:
-            # It has waited too long for its next mail, which crossed this farewell, and can begin on another.
+        if code == 421 and self.rested and self.messages and expected.phase in _FIRST:
+            # It has waited too long for its next user, who crossed this farewell, and can begin on another.
             self._closed(lines)
             return
         if kind < 4 and (kind not in expected.classes or (kind == 3 and GO_ON.get(code) is not expected.phase)):

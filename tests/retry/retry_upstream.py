@@ -29,7 +29,8 @@ class Received:
 class Upstream:
     """`later3@...` is put off three times, `never@...` refused; anybody else is welcome.
 
-    `busy` refuses every MAIL for now, `vanish` closes without a verdict behind every final dot.
+    `busy` refuses every MAIL for now, `vanish` closes without a verdict behind every final dot. The first `weary`
+    connections take their leave at MAIL.
     """
 
     port: int = 0
@@ -37,6 +38,8 @@ class Upstream:
     tries: dict[bytes, int] = field(default_factory=dict)
     busy: bool = False
     vanish: bool = False
+    weary: int = 0
+    connections: int = 0  # so far
     logins: dict[bytes, bytes] = field(default_factory=dict)  # user -> password; if any, a login is demanded
     logged_in: list[bytes] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
@@ -97,10 +100,15 @@ class Upstream:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 upstream.test ESMTP\r\n")
         sender, recipients = b"", []
+        self.connections += 1
+        number = self.connections
         while line := await reader.readline():
             verb = line[:4].upper()
             if verb == b"AUTH":
                 writer.write(self._log_in(line.split()[2]))
+            elif verb == b"MAIL" and number <= self.weary:
+                writer.write(b"421 4.4.2 Idle for too long\r\n")
+                return
             elif verb == b"MAIL":
                 sender, recipients = line[10:].split()[0], []
                 writer.write(b"451 4.3.2 Busy\r\n" if self.busy else b"250 2.1.0 Ok\r\n")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select
 
+from relay.config import Security
 from relay.config.database import DatabaseURL
+from relay.deadlines import Deadlines
 from relay.retry.delivery import _sender
 from relay.retry.letter import Kind, Letter, Recipient, State, new_id
 from relay.retry.schedule import Plan
@@ -18,10 +21,15 @@ from relay.smtp import Phase, Reply
 from relay.smtp.capabilities import Capabilities
 from relay.smtp.command import Path as MailPath
 from relay.store import open_store, recipients
+from relay.upstream.connection import Connection
+from relay.upstream.pool import Keeping, Pool
+from relay.upstream.server import Server, Waits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from retry_upstream import Upstream
 
 OK = Reply(Phase.MESSAGE, 250, (b"2.0.0 Queued",))
 LETTER = Letter(
@@ -99,3 +107,25 @@ async def test_what_was_delivered_is_written_down_though_no_bounce_can_be_writte
     await Worker(spool, tools, 60)._settle(taken, {0: OK, 1: Reply(Phase.RCPT, 550, (b"5.1.1 unknown",))})
     left = await spool._read(select(recipients.c.number))
     assert [row.number for row in left] == [1]
+
+
+async def test_a_kept_connection_that_is_dead_is_replaced_by_a_new_one_however_many_are_kept(
+    spool: Stubborn, upstream: Upstream
+):
+    told: list[str] = []
+    deadlines = Deadlines(asyncio.get_running_loop())
+    server = Server("127.0.0.1", upstream.port, Security.PLAIN, Waits(5, 5, dict.fromkeys(Phase, 5.0)))
+    pool = Pool(server, Keeping(idle=5, idle_seconds=30, messages=100), deadlines)
+    for kept in [await pool.open(new=True) for _ in range(4)]:
+        assert isinstance(kept, Connection)
+        kept.messages = 1  # only one that has carried a mail can have waited too long for the next
+        pool.give_back(kept)
+    upstream.weary = upstream.connections
+    journal = SimpleNamespace(spooled=lambda event, *_: told.append(event))
+    tools: Any = SimpleNamespace(journal=journal, plan=Plan(60, 60, 60, None), concurrency=1, pool=pool)
+    await spool.add(LETTER._replace(size=6), Body(6, lambda: [b"x\r\n.\r\n"]), state=State.QUEUED, wait=0)
+    (taken,) = await spool.claim(1)
+    await Worker(spool, tools, 60)._try(taken)
+    pool.close()
+    await pool.wait_closed()
+    assert (upstream.reached(), upstream.connections, told) == ([b"<b@b.test>"], 5, ["spool_delivered"])
