@@ -106,12 +106,9 @@ class Upstream:
             verb = line[:4].upper()
             if verb == b"AUTH":
                 writer.write(self._log_in(line.split()[2]))
-            elif verb == b"MAIL" and number <= self.weary:
-                writer.write(b"421 4.4.2 Idle for too long\r\n")
-                return
             elif verb == b"MAIL":
                 sender, recipients = line[10:].split()[0], []
-                writer.write(b"451 4.3.2 Busy\r\n" if self.busy else b"250 2.1.0 Ok\r\n")
+                writer.write(self._welcome(number))
             elif verb == b"RCPT":
                 reply = self._judge(line[8:].split()[0])
                 writer.write(reply)
@@ -132,6 +129,11 @@ class Upstream:
                 return
             else:
                 writer.write(self._ehlo() if verb == b"EHLO" else b"250 Ok\r\n")
+
+    def _welcome(self, number: int) -> bytes:
+        if number <= self.weary:
+            return b"421 4.4.2 Idle for too long\r\n"
+        return b"451 4.3.2 Busy\r\n" if self.busy else b"250 2.1.0 Ok\r\n"
 
     def _ehlo(self) -> bytes:
         return _EHLO.replace(b"250-DSN", b"250-AUTH PLAIN\r\n250-DSN") if self.logins else _EHLO
