@@ -29,8 +29,8 @@ _SENTENCE_END = re.compile(r"[.!?](?= [A-Z]|$)")
 def unreachable(book: Book) -> Iterator[str]:
     """Pages that an earlier one swallows: by their examples, or because every condition of theirs is one of its too."""
     asked = [page for page in book.pages if not page.retired]
-    for page in asked:
-        yield from _examples_of_others(book, page)
+    for index, page in enumerate(asked):
+        yield from _examples_of_others(book, page, {each.id for each in asked[:index]})
     for index, page in enumerate(asked):
         for earlier in asked[:index]:
             if covers(earlier.when, page.when):
@@ -68,12 +68,17 @@ def untold(pages: Iterable[Page], translation: Translation) -> Iterator[str]:
                 yield f"{translation.language}: {state} {len(ids)} of {len(english)} {what}: {named}{more}"
 
 
-def _examples_of_others(book: Book, page: Page) -> Iterator[str]:
+def _examples_of_others(book: Book, page: Page, before: set[str]) -> Iterator[str]:
     for written in page.examples:
         try:
             found = book.explain(example(written)).id
         except ValueError as error:
             yield f"page {page.id}: the context of the example {written!r} cannot be read: {error}"
             continue
-        if found != page.id:
+        if found in before:
             yield f"page {page.id}: its example {written!r} is explained by {found}, which comes before it"
+        elif found != page.id:
+            yield (
+                f"page {page.id}: its own conditions do not fit its example {written!r}; what they ask of phase, "
+                f"server or circumstances, an example tells in brackets before the reply, as in [phase=rcpt login=no]"
+            )

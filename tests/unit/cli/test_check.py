@@ -172,6 +172,13 @@ HOUSE = """
   meaning: It is so.
   advice: Ask.
   examples: ["550 No"]
+- id: house-login
+  reason: filtered
+  title: Something else
+  when: {status: [4.7.0], phase: [auth]}
+  meaning: It is so.
+  advice: Ask.
+  examples: ["454 4.7.0 No"]
 - id: house-some
   reason: filtered
   title: Something.
@@ -193,8 +200,9 @@ def test_the_pages_are_proved_on_demand(folder: Path):
         "page house-some: the title has at most 120 characters, and no full stop at its end",
         "page house-some: meaning ends with a full stop",
         "page house-some: its example '[phase=rcpt] 550 No' is explained by house-all, which comes before it",
+        "page house-login: its own conditions do not fit its example '454 4.7.0 No'",
         "page house-some is never reached: wherever it fits, house-all fits too, and comes before it",
         "page anything-else: found no example",
-        "de: missing 3 of 3 pages: house-all, house-some, anything-else",
+        "de: missing 4 of 4 pages: house-all, house-login, house-some, anything-else",
     ):
         assert words in result.output, result.output
