@@ -14,10 +14,13 @@ from relay.retry.inline import InlineTransaction, Patience
 from relay.upstream.pool import Pool
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from relay.config import Settings
     from relay.proxy.service import Listener, Service
     from relay.record.log import Log
-    from relay.retry.intake import Intake
+    from relay.retry.intake import Intake, Terms
+    from relay.retry.schedule import Plan
     from relay.retry.vault import Vault
     from relay.retry.worker import Tools, Worker
     from relay.store import Store
@@ -28,8 +31,8 @@ class Office:
     """The spool of one process: its database, the way into it, and (in one process of several) the way out."""
 
     store: Store
+    vault: Vault | None
     intake: Intake
-    keeps_logins: bool
     worker: Worker | None
     working: asyncio.Task[None] | None
 
@@ -50,16 +53,20 @@ class Later:
             from relay.retry.deferring import DeferringTransaction  # noqa: PLC0415 -- it needs the database's library
 
             transaction = partial(DeferringTransaction, self._office.intake, self._memory)
-            return replace(listener, transaction=transaction, chunking=False, keep_logins=self._office.keeps_logins)
+            return replace(
+                listener, transaction=transaction, chunking=False, keep_logins=self._office.vault is not None
+            )
         return listener
 
     def renew(self, settings: Settings, service: Service) -> None:
-        """Take over a new upstream and a new book; what concerns the spool itself changes only with a restart."""
-        if self._office is None or self._office.worker is None:
+        """Take over a new upstream, a new book, new times and limits; the rest changes only with a restart."""
+        office = self._office
+        if office is None:
             return
-        worker = self._office.worker
-        old, worker.tools = worker.tools.pool, _tools(settings, service, worker.tools.vault)
-        old.close()
+        office.intake.terms = _terms(settings, office.intake.terms.disk, office.vault)
+        if office.worker is not None:
+            old, office.worker.tools = office.worker.tools.pool, _tools(settings, service, office.vault)
+            old.close()
 
     async def close(self) -> None:
         """Let letters under way arrive, then let go of the database."""
@@ -84,29 +91,33 @@ async def open_later(settings: Settings, service: Service, log: Log, *, working:
 
 
 async def _open(settings: Settings, service: Service, log: Log, *, working: bool) -> Office:
-    from relay.retry.intake import Intake, Terms  # noqa: PLC0415 -- only for the spool
+    from relay.retry.intake import Intake  # noqa: PLC0415 -- only for the spool
     from relay.retry.spool import Spool  # noqa: PLC0415
     from relay.retry.worker import Worker  # noqa: PLC0415
     from relay.store import open_store  # noqa: PLC0415
 
-    chosen, url = settings.retry.spool, settings.database.url
-    store = await open_store(url)
-    spool = Spool(store, f"{settings.hostname[:16]}-{os.getpid()}-{os.urandom(3).hex()}", chosen.lease)
+    lease = settings.retry.spool.lease
+    store = await open_store(settings.database.url)
+    spool = Spool(store, f"{settings.hostname[:16]}-{os.getpid()}-{os.urandom(3).hex()}", lease)
     vault = _vault(settings)
-    tools = _tools(settings, service, vault)
-    terms = Terms(chosen.messages, chosen.size, chosen.free_disk, url.file, tools.plan, vault)
-    worker = Worker(spool, tools, chosen.lease) if working else None
+    worker = Worker(spool, _tools(settings, service, vault), lease) if working else None
     return Office(
         store=store,
-        intake=Intake(spool, terms, log),
-        keeps_logins=vault is not None,
+        vault=vault,
+        intake=Intake(spool, _terms(settings, settings.database.url.file, vault), log),
         worker=worker,
         working=asyncio.create_task(worker.run(), name="spool worker") if worker is not None else None,
     )
 
 
+def _terms(settings: Settings, disk: Path | None, vault: Vault | None) -> Terms:
+    from relay.retry.intake import Terms  # noqa: PLC0415
+
+    chosen = settings.retry.spool
+    return Terms(chosen.messages, chosen.size, chosen.free_disk, disk, _plan(settings), vault)
+
+
 def _tools(settings: Settings, service: Service, vault: Vault | None) -> Tools:
-    from relay.retry.schedule import Plan  # noqa: PLC0415
     from relay.retry.worker import Tools  # noqa: PLC0415
     from relay.retry.writer import Writer  # noqa: PLC0415
 
@@ -114,12 +125,19 @@ def _tools(settings: Settings, service: Service, vault: Vault | None) -> Tools:
     return Tools(
         pool=Pool(server, keeping_of(settings)._replace(warm=0), service.deadlines),
         deadlines=service.deadlines,
-        plan=Plan(chosen.first, chosen.longest, chosen.max_age, chosen.delay_notice),
+        plan=_plan(settings),
         writer=Writer(service.teller.book, settings.hostname, server.host, chosen.max_age),
         journal=service.journal,
         vault=vault,
         concurrency=chosen.concurrency,
     )
+
+
+def _plan(settings: Settings) -> Plan:
+    from relay.retry.schedule import Plan  # noqa: PLC0415
+
+    chosen = settings.retry.spool
+    return Plan(chosen.first, chosen.longest, chosen.max_age, chosen.delay_notice)
 
 
 def _vault(settings: Settings) -> Vault | None:

@@ -32,6 +32,8 @@ from relay.config.url import Security, UpstreamURL
 from relay.languages import ENGLISH, LANGUAGES
 
 _MOST_WORKERS = 64
+# Of the spool, what a reload takes over, see `relay.later`.
+_SPOOL_CHANGES = ("first", "longest", "max_age", "delay_notice", "messages", "size", "free_disk", "concurrency")
 
 
 class BareNewline(StrEnum):
@@ -179,7 +181,7 @@ class Settings(Section):
 
     def _fixed(self) -> dict[str, object]:
         log, retry = self.log, self.retry
-        changing = dict.fromkeys(("first", "longest", "max_age", "delay_notice", "concurrency"))
+        changing = dict.fromkeys(_SPOOL_CHANGES)
         return {
             "listen": self.listen,
             "workers": self.workers,

@@ -47,11 +47,11 @@ class Terms:
 
 
 class Intake:
-    """Takes letters in, on the operator's terms."""
+    """Takes letters in, on the operator's terms; a reload replaces them."""
 
     def __init__(self, spool: Spool, terms: Terms, log: Log) -> None:
         self._spool = spool
-        self._terms = terms
+        self.terms = terms
         self._log = log
         self._down: tuple[float, Reply] | None = None
         self._used = (0, 0)
@@ -68,7 +68,7 @@ class Intake:
 
     async def refusal(self, why: Reply, login: Login, size: int) -> Reply | None:
         """Why a mail cannot be kept although it failed for now (`why`); None if it can."""
-        if login.done and (self._terms.vault is None or login.credentials is None):
+        if login.done and (self.terms.vault is None or login.credentials is None):
             told = reply_for(Fault.SPOOL_LOGIN, why.phase, detail=f"the mail server said {why.code} {why.text}")
             return told._replace(code=why.code) if why.fault is None and why.code != 421 else told
         try:
@@ -79,10 +79,10 @@ class Intake:
 
     async def add(self, letter: Letter, body: Body, login: Login, *, state: State) -> Reply | None:
         """Take a letter in; None when it is on the disk, else why it is not."""
-        if login.done and login.credentials is not None and self._terms.vault is not None:
-            letter = letter._replace(login=self._terms.vault.lock(login.credentials))
+        if login.done and login.credentials is not None and self.terms.vault is not None:
+            letter = letter._replace(login=self.terms.vault.lock(login.credentials))
         said = tuple(recipient.said for recipient in letter.recipients)
-        wait = next_pause(self._terms.plan, 0, said, random.random())  # noqa: S311 -- no secret
+        wait = next_pause(self.terms.plan, 0, said, random.random())  # noqa: S311 -- no secret
         failure = await self._written(self._spool.add(letter, body, state=state, wait=wait))
         self._used = (self._used[0] + 1, self._used[1] + body.size)
         return failure
@@ -115,7 +115,7 @@ class Intake:
         return reply_for(Fault.SPOOL_FULL if full else Fault.SPOOL_FAILED, Phase.MESSAGE)
 
     async def _has_room(self, size: int) -> bool:
-        terms = self._terms
+        terms = self.terms
         if time.monotonic() - self._counted > _USAGE_SECONDS:
             self._counted = time.monotonic()
             self._used = await self._spool.usage()

@@ -78,6 +78,13 @@ class Relay:
             self.process.send_signal(signal.SIGTERM)
             assert self.process.wait(30) == 0, self.errors()
 
+    def reload(self) -> None:
+        """SIGHUP, and wait until it is heard."""
+        assert self.process is not None
+        heard = len(self.events("reloaded"))
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(self.events("reloaded")) > heard, "the reload")
+
     def errors(self) -> str:
         return (self.directory / f"relay-{self.port}.stderr").read_text()
 

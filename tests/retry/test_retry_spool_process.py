@@ -12,6 +12,7 @@ from relay.retry.spool import CHUNK_OCTETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from retry_relay import Relay
     from retry_upstream import Upstream
@@ -79,6 +80,20 @@ def _full(relay: Relay) -> bool:
         client.ehlo()
         code, words = client.mail("anna@a.test")
     return code == 452 and words.startswith(b"4.3.1")
+
+
+def test_a_reload_takes_over_the_limits_of_the_spool(upstream: Upstream, relays: Callable[..., Relay], tmp_path: Path):
+    upstream.down()
+    relay = relays(retry__mode="spool")
+    relay.send("one@b.test")
+    relay.send("two@b.test")
+    (tmp_path / "relay.yaml").write_text("retry: {spool: {messages: 2}}\ndatabase: {url: 'sqlite:///else.db'}\n")
+    relay.reload()
+    wait_for(lambda: _full(relay), "the spool to be full")
+    assert [event["settings"] for event in relay.events("restart_needed")] == [["database"]]
+    upstream.up()
+    wait_for(lambda: len(upstream.received) == 2, "the mails that were kept")
+    relay.stop()
 
 
 def test_a_letter_whose_outcome_is_unknown_is_told_of_and_tried_again(upstream: Upstream, relays: Callable[..., Relay]):
