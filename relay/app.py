@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import traceback
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -105,6 +106,7 @@ class Relay:
         self.service.draining = True
         for server in self._servers:
             server.close()
+        leaving = asyncio.create_task(self._later.stop_working()) if self._later is not None else None
         for client in tuple(self.service.clients):
             client.drain()
         deadline = asyncio.get_running_loop().time() + self.settings.timeouts.drain
@@ -112,7 +114,8 @@ class Relay:
             await asyncio.sleep(0.02)
         for client in tuple(self.service.clients):
             client.cut()
-        if self._later is not None:
+        if self._later is not None and leaving is not None:
+            await leaving
             await self._later.close()
         self.service.pool.close()
         await self.service.pool.wait_closed()
@@ -143,9 +146,9 @@ async def serve(settings: Settings, book: Book, place: Workplace, errand: Errand
     def renew() -> None:
         try:
             fresh = errand.reload()
-            relay.renew(fresh, read_book(fresh))
-        except (SettingsError, BookError, ValueError, OSError) as error:  # the old ones stay in force
-            place.log.error("reload_refused", why=str(error))  # noqa: TRY400 -- the words are complete
+            relay.renew(fresh.as_begun(settings), read_book(fresh))
+        except Exception as error:  # noqa: BLE001 -- the old ones stay in force, whatever it is
+            tell_refused(place.log, error)
         else:
             place.log.info("reloaded")
             waiting = fresh.until_restart(settings)
@@ -155,6 +158,7 @@ async def serve(settings: Settings, book: Book, place: Workplace, errand: Errand
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     loop.add_signal_handler(signal.SIGHUP, renew)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # whoever begins this has blocked it: it waits till now
     if place.lifeline is not None:
         loop.add_reader(place.lifeline, stopped.set)
     async with AsyncExitStack() as office:
@@ -167,6 +171,14 @@ async def serve(settings: Settings, book: Book, place: Workplace, errand: Errand
         place.log.info("relay_stopping")
         await relay.stop()
         place.log.info("relay_stopped")
+
+
+def tell_refused(log: Log, error: Exception) -> None:
+    """New settings were not taken over; what nobody foresaw is told with its traceback. Called where it is handled."""
+    if isinstance(error, SettingsError | BookError | ValueError | OSError):
+        log.error("reload_refused", why=str(error))
+    else:
+        log.error("reload_refused", why=repr(error), exception=traceback.format_exc())
 
 
 async def _later(settings: Settings, service: Service, place: Workplace) -> Later:

@@ -99,7 +99,7 @@ def _keep(file: Path | None, value: Any) -> None:
     """Keep a value, where that is possible; another process reads the whole of it, or nothing."""
     if file is None:
         return
-    with suppress(OSError, TypeError, ValueError):
+    with suppress(OSError, TypeError, ValueError, RecursionError):
         written = json.dumps(value, separators=(",", ":"))
         if json.loads(written) != value:  # keys that are no text, for one: what comes back would be something else
             return

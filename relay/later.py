@@ -14,8 +14,6 @@ from relay.retry.inline import InlineTransaction, Patience
 from relay.upstream.pool import Pool
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relay.config import Settings
     from relay.proxy.service import Listener, Service
     from relay.record.log import Log
@@ -63,22 +61,23 @@ class Later:
         office = self._office
         if office is None:
             return
-        office.intake.terms = _terms(settings, office.intake.terms.disk, office.vault)
+        office.intake.terms = _terms(settings, office.vault)
         if office.worker is not None:
-            old, office.worker.tools = office.worker.tools.pool, _tools(settings, service, office.vault)
-            old.close()
+            office.worker.renew(_tools(settings, service, office.vault))
 
-    async def close(self) -> None:
-        """Let letters under way arrive, then let go of the database."""
+    async def stop_working(self) -> None:
+        """Take no more letters out, and let those under way arrive."""
         office = self._office
-        if office is None:
-            return
-        if office.worker is not None and office.working is not None:
+        if office is not None and office.worker is not None and office.working is not None:
             await office.worker.stop()
             await office.working  # if it failed, this says so
             office.worker.tools.pool.close()
             await office.worker.tools.pool.wait_closed()
-        await office.store.close()
+
+    async def close(self) -> None:
+        """Let go of the database, when nobody needs it any more."""
+        if self._office is not None:
+            await self._office.store.close()
 
 
 async def open_later(settings: Settings, service: Service, log: Log, *, working: bool) -> Later:
@@ -104,16 +103,16 @@ async def _open(settings: Settings, service: Service, log: Log, *, working: bool
     return Office(
         store=store,
         vault=vault,
-        intake=Intake(spool, _terms(settings, settings.database.url.file, vault), log),
+        intake=Intake(spool, _terms(settings, vault), log),
         worker=worker,
         working=asyncio.create_task(worker.run(), name="spool worker") if worker is not None else None,
     )
 
 
-def _terms(settings: Settings, disk: Path | None, vault: Vault | None) -> Terms:
+def _terms(settings: Settings, vault: Vault | None) -> Terms:
     from relay.retry.intake import Terms  # noqa: PLC0415
 
-    chosen = settings.retry.spool
+    chosen, disk = settings.retry.spool, settings.database.url.file
     return Terms(chosen.messages, chosen.size, chosen.free_disk, disk, _plan(settings), vault)
 
 

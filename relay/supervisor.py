@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from relay import memory
-from relay.app import Errand, Workplace
-from relay.config.problem import SettingsError
-from relay.explain import BookError
+from relay.app import Errand, Workplace, tell_refused
 from relay.parts import read_book
 from relay.proxy.places import SharedPlaces
 from relay.record.counters import CLIENTS, Counters
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
 _READY = signal.SIGUSR1  # a process tells the supervisor that it works
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, _READY}
-_BEYOND_DRAIN_SECONDS = 15.0  # then a process that does not stop is killed
+_BEYOND_DRAIN_SECONDS = 25.0  # the spool's worker may need 20; then a process that does not stop is killed
 _SHORT_LIFE_SECONDS = 5.0  # a process that died so soon is started again only after a while
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -76,10 +74,15 @@ class _Member:
         return True
 
 
+class StartError(RuntimeError):
+    """A process ended before all had begun: what it lacks, a restart of it alone would lack too."""
+
+
 class Supervisor:
     """Starts the crew and stays with it until it is told to stop.
 
     Raises (from `run`):
+        StartError: not every process could begin.
         OSError: an address cannot be bound.
         BookError: the book holds mistakes.
     """
@@ -114,6 +117,9 @@ class Supervisor:
             if number == signal.SIGHUP:
                 self._renew()
             self._bury()
+            if not told and any(not member.pid for member in self._crew):
+                self._stop()
+                raise StartError("a process of the relay could not begin its work; the log says why (worker_failed)")
             self._start_those_due()
             if not told and all(self._ready[:]):
                 told = True
@@ -130,7 +136,7 @@ class Supervisor:
         """What the forked process does; its exit status."""
         try:
             os.close(self._life)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - {signal.SIGHUP})  # that waits till somebody listens
             self._places.take_row(member.row)
             self._counters.row(member.row).set(CLIENTS, 0)  # those of a process that died in this row are gone
             place = Workplace(
@@ -173,10 +179,10 @@ class Supervisor:
     def _renew(self) -> None:
         """Try the new settings and the new book here first: either every process takes them over, or none."""
         try:
-            settings = self._reload()
+            settings = self._reload().as_begun(self._settings)
             self._settings, self._book = settings, read_book(settings)
-        except (SettingsError, BookError, ValueError, OSError) as error:
-            self._log.error("reload_refused", why=str(error))
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the crew works on with the old ones
+            tell_refused(self._log, error)
         else:
             self._tell_all(signal.SIGHUP)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -65,13 +66,16 @@ class _Run:
         self._gather = partial(gathered, config, flags)
         self._settings = settings_or_exit(self._gather())
         self._desk = desk
+        self._supervisors: LogWriter  # its log, which the processes inherit
 
     def start(self) -> None:
         """Serve until told to stop; what cannot be begun ends the command with status 2, or 1 if it may go away."""
         from relay.explain import BookError
         from relay.sockets import make_room
+        from relay.supervisor import StartError
 
         make_room()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits till somebody listens, see `relay.app`
         try:
             if self._settings.workers > 1:
                 self._supervise()
@@ -81,7 +85,7 @@ class _Run:
             refuse(OSError(f"the relay cannot listen: {error}"), status=1)
         except BookError as error:
             refuse(error)
-        except ValueError as error:  # the spool's database cannot be used
+        except (StartError, ValueError) as error:  # a process of several; the spool's database cannot be used
             refuse(error, status=1)
 
     def _alone(self) -> None:
@@ -100,7 +104,7 @@ class _Run:
     def _supervise(self) -> None:
         from relay.supervisor import Orders, Supervisor
 
-        log = self._log(direct=True)
+        log = self._supervisors = self._log(direct=True)
         office = self._desk is not None or self._settings.web.listen is not None or self._settings.spooling
         supervisor = Supervisor(self._settings, Orders(self._member, self._reload(log), log, office))
         supervisor.run(partial(_announce, self._settings, log))
@@ -109,7 +113,8 @@ class _Run:
         """What each process of several does."""
         log = self._log()
         try:
-            self._serve(settings, book, replace(place, log=log), replace(errand, reload=self._reload(log)))
+            reload = self._reload(log, self._supervisors)  # a file that was moved away is held by nobody any more
+            self._serve(settings, book, replace(place, log=log), replace(errand, reload=reload))
         finally:
             log.stop()
 
@@ -136,9 +141,10 @@ class _Run:
         except OSError as error:
             refuse(error)
 
-    def _reload(self, log: LogWriter) -> Callable[[], Settings]:
+    def _reload(self, *logs: LogWriter) -> Callable[[], Settings]:
         def reload() -> Settings:
-            log.reopen()
+            for log in logs:
+                log.reopen()
             return self._gather().settings()
 
         return reload

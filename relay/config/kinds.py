@@ -23,6 +23,7 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]i?B|B)?", re.IGNORECASE)
+_MOST_OCTETS = 1e18
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -112,17 +113,17 @@ def _number(value: Any, kind: Callable[[Any], _T]) -> _T | None:
         return None
     try:
         return kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
 def octets(value: Any) -> int:
     """A size in octets; MB is 1,000,000 and MiB 1,048,576 of them."""
     found = _SIZE.fullmatch(str(value).strip())
-    size = int(float(found[1]) * _UNITS[(found[2] or "").upper()]) if found else 0
-    if size < 1:
+    size = float(found[1]) * _UNITS[(found[2] or "").upper()] if found else 0.0
+    if not 1 <= size < _MOST_OCTETS:
         raise expected("a size above 0, such as 26214400, 25 MB or 100 MiB")
-    return size
+    return int(size)
 
 
 def boolean(value: Any) -> bool:

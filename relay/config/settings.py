@@ -32,6 +32,7 @@ from relay.config.url import Security, UpstreamURL
 from relay.languages import ENGLISH, LANGUAGES
 
 _MOST_WORKERS = 64
+_LOG_FIXED = ("file", "format", "level")  # of the log, what changes only with a restart
 # Of the spool, what a reload takes over, see `relay.later`.
 _SPOOL_CHANGES = ("first", "longest", "max_age", "delay_notice", "messages", "size", "free_disk", "concurrency")
 
@@ -174,22 +175,24 @@ class Settings(Section):
         """Whether any mail may be kept for later."""
         return any(self.retry_mode(listener) is RetryMode.SPOOL for listener in self.listen)
 
-    def until_restart(self, begun_with: Self) -> list[str]:
-        """The names of what is set otherwise than at the start and changes only with a restart."""
-        old, new = begun_with._fixed(), self._fixed()
-        return [name for name, value in new.items() if value != old[name]]
-
-    def _fixed(self) -> dict[str, object]:
-        log, retry = self.log, self.retry
-        changing = dict.fromkeys(_SPOOL_CHANGES)
-        return {
-            "listen": self.listen,
-            "workers": self.workers,
-            "web": self.web,
-            "database": self.database,
-            "log": (log.file, log.format, log.level),
-            "retry": retry.model_copy(update={"spool": retry.spool.model_copy(update=changing)}),
+    def as_begun(self, begun: Self) -> Self:
+        """These settings, in which all that changes only with a restart is as it was at the start."""
+        spool = begun.retry.spool.model_copy(update={name: getattr(self.retry.spool, name) for name in _SPOOL_CHANGES})
+        log = {name: getattr(begun.log, name) for name in _LOG_FIXED}
+        kept = {
+            "listen": begun.listen,
+            "workers": begun.workers,
+            "web": begun.web,
+            "database": begun.database,
+            "log": self.log.model_copy(update=log),
+            "retry": begun.retry.model_copy(update={"spool": spool}),
         }
+        return self.model_copy(update=kept)
+
+    def until_restart(self, begun: Self) -> list[str]:
+        """The names of what is set otherwise than at the start and changes only with a restart."""
+        kept = self.as_begun(begun)
+        return [name for name in type(self).model_fields if getattr(self, name) != getattr(kept, name)]
 
     def with_upstream(self, url: UpstreamURL) -> Self:
         """The same settings in front of another server, with neither the login nor the certificates of this one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import stat
 import sys
 import threading
@@ -67,6 +68,7 @@ class LogWriter:
         self._lines: deque[bytes] = deque()
         self._dropped = 0
         self._reopen = self._stopping = False
+        self._torn = False  # what was written last ends in the middle of a line
         self._wanted = threading.Event()
         self._descriptor = self._open()
         self._thread = None if direct else threading.Thread(target=self._run, name="log", daemon=True)
@@ -90,6 +92,8 @@ class LogWriter:
     def reopen(self) -> None:
         """Open the file again by its name, after it was moved away (log rotation)."""
         self._reopen = True
+        if self._thread is None:
+            self._renew()
 
     def stop(self) -> None:
         """Write what waits, then end."""
@@ -128,9 +132,24 @@ class LogWriter:
         told = [self._render(_stamped("log_events_dropped", {"count": lost}, "error"))] if lost else []
         try:
             for octets in self._pieces(lines + told):
-                _write(self._descriptor, octets)
+                self._write(octets)
         except OSError:  # a full disk, a closed pipe: the mail goes on, and the log tells later what it lacks
             self._dropped += lost + len(lines)
+
+    def _write(self, octets: bytes) -> None:
+        """Write all of it; a disk that is full in the middle of a line does not spoil the next one, too.
+
+        Raises:
+            OSError: it could not be written, or only a part of it; or, without a thread, it would have to wait.
+        """
+        if self._torn:
+            octets = b"\n" + octets
+        while octets:
+            if self._thread is None and not _takes_octets(self._descriptor):
+                raise BlockingIOError("nobody reads the log")
+            written = octets[: os.write(self._descriptor, octets)]
+            octets = octets[len(written) :]
+            self._torn = not written.endswith(b"\n")
 
     def _pieces(self, lines: list[bytes]) -> Iterator[bytes]:
         """Whole lines, together where that is safe."""
@@ -156,7 +175,7 @@ class LogWriter:
             with suppress(OSError):  # the old file serves on
                 fresh = self._open()
                 os.close(self._descriptor)
-                self._descriptor = fresh
+                self._descriptor, self._torn = fresh, False
 
 
 def start_log(*, style: str, file: Path | None, level: str, direct: bool = False) -> LogWriter:
@@ -179,6 +198,13 @@ def start_log(*, style: str, file: Path | None, level: str, direct: bool = False
     return writer
 
 
+def _takes_octets(descriptor: int) -> bool:
+    """Whether a write would not wait: it does where nobody reads a full pipe."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
 class _Bridge(logging.Handler):
     """Python's own logging (of libraries, of bugs caught) goes the same way."""
 
@@ -192,11 +218,6 @@ class _Bridge(logging.Handler):
             fields["exception"] = logging.Formatter().formatException(record.exc_info)
         tell = self._log.error if record.levelno >= logging.ERROR else self._log.warning
         tell(record.getMessage(), **fields)
-
-
-def _write(descriptor: int, octets: bytes) -> None:
-    while octets:
-        octets = octets[os.write(descriptor, octets) :]
 
 
 def _stamped(event: str, fields: Event, level: str) -> Event:

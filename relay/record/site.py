@@ -39,6 +39,7 @@ _HELP = {
 }
 _LABELS = {"failures": ("reason", "phase", "class"), "faults": ("fault",), "spool": ("outcome",)}
 _GAUGES = ("clients",)
+_GRACE_SECONDS = 2  # for whoever is being answered when the relay ends
 
 
 @asynccontextmanager
@@ -55,7 +56,11 @@ async def site(web: Web, counters: Counters, serves: Callable[[], bool]) -> Asyn
     """
     ((sockets,),) = bind([web.listen]) if web.listen is not None else (((),),)
     config = uvicorn.Config(
-        _OnlyKnownHosts(pages(counters, serves), web.hosts), log_config=None, access_log=False, lifespan="off"
+        _OnlyKnownHosts(pages(counters, serves), web.hosts),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=list(sockets)))

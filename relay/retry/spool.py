@@ -163,14 +163,18 @@ class Spool:
             await connection.execute(mine)
             return await _read_letters(connection, owners)
 
-    async def keep_claim(self, ids: Iterable[str]) -> None:
-        """Prolong the lease of letters that are still being worked on."""
+    async def keep_claim(self, ids: Iterable[str]) -> set[str]:
+        """Prolong the lease of letters that are still being worked on; which of them are ours still."""
         mine = (letters.c.id.in_(list(ids)), letters.c.owner == self._me)
+        longer = update(letters).where(*mine).values(lease=epoch() + self._lease).returning(letters.c.id)
+        ours: set[str] = set()
 
         async def prolong(connection: AsyncConnection) -> None:
-            await connection.execute(update(letters).where(*mine).values(lease=epoch() + self._lease))
+            ours.clear()  # it may be the second try
+            ours.update(row.id for row in await connection.execute(longer))
 
         await self._together.write(work=prolong)
+        return ours
 
     async def is_ours(self, letter_id: str) -> bool:
         """Whether a letter that was taken out is still to be delivered by us: nobody has dropped or held it since."""

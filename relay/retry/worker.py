@@ -77,6 +77,8 @@ class Worker:
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._kept_at = time.monotonic()
+        self._lost: set[str] = set()  # letters that are not ours any more: another relay has taken them over
+        self._sent: set[str] = set()  # letters whose final dot may be on its way
 
     async def run(self) -> None:
         """Work until `stop`; then let the letters under way arrive, and give back the others."""
@@ -86,6 +88,12 @@ class Worker:
             await self._finish()
         finally:
             self._ended.set()
+
+    def renew(self, tools: Tools) -> None:
+        """Work with other tools; letters under way keep theirs."""
+        old, self.tools = self.tools, tools
+        self._places = asyncio.Semaphore(tools.concurrency)
+        old.pool.close()
 
     async def stop(self) -> None:
         """Make `run` end, and wait until it has."""
@@ -99,9 +107,10 @@ class Worker:
         left = dict(self._tasks)
         for task in left.values():
             task.cancel()
+        unclear = left.keys() & self._sent  # they stay ours till the lease ends: who takes them over then will say so
         await asyncio.gather(*left.values(), return_exceptions=True)
-        if left:
-            await self._guarded(lambda: self._spool.give_back(left))
+        if left.keys() - unclear:
+            await self._guarded(lambda: self._spool.give_back(left.keys() - unclear))
 
     # -- taking letters out
 
@@ -137,6 +146,8 @@ class Worker:
 
     def _finished(self, letter_id: str) -> None:
         self._tasks.pop(letter_id, None)
+        self._lost.discard(letter_id)
+        self._sent.discard(letter_id)
         self._wake.set()
 
     # -- delivering
@@ -172,7 +183,7 @@ class Worker:
     async def _carried(self, carrier: Carrier, letter: Letter) -> Said:
         connection = carrier.connection
         try:
-            said = await deliver(carrier, letter, self._spool.octets(letter), self._check_lease)
+            said = await deliver(carrier, letter, self._spool.octets(letter), partial(self._before_dot, letter.id))
         except BaseException:
             connection.abort()  # in the middle of a message: its end must never come
             raise
@@ -270,13 +281,15 @@ class Worker:
     async def _keep_claims(self) -> None:
         now = time.monotonic()
         if self._tasks:
-            await self._spool.keep_claim(self._tasks)
+            asked = set(self._tasks)
+            self._lost |= asked - await self._spool.keep_claim(asked)
         self._kept_at = now
 
-    def _check_lease(self) -> None:
-        """Raise where another relay may have taken our letters over: the database or this process stood still."""
-        if time.monotonic() - self._kept_at > self._lease:
+    def _before_dot(self, letter_id: str) -> None:
+        """Raise where another relay may have taken the letter over: the database or this process stood still."""
+        if letter_id in self._lost or time.monotonic() - self._kept_at > self._lease:
             raise LeaseLostError("the lease of a letter ended before its final dot")
+        self._sent.add(letter_id)
 
     async def _sweep(self) -> None:
         await self._spool.sweep()

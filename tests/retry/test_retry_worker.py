@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from relay.config import Security
 from relay.config.database import DatabaseURL
@@ -16,11 +16,11 @@ from relay.retry.delivery import _sender
 from relay.retry.letter import Kind, Letter, Recipient, State, new_id
 from relay.retry.schedule import Plan
 from relay.retry.spool import Body, Settlement, Spool
-from relay.retry.worker import Worker
+from relay.retry.worker import LeaseLostError, Worker
 from relay.smtp import Phase, Reply
 from relay.smtp.capabilities import Capabilities
 from relay.smtp.command import Path as MailPath
-from relay.store import open_store, recipients
+from relay.store import letters, open_store, recipients
 from relay.upstream.connection import Connection
 from relay.upstream.pool import Keeping, Pool
 from relay.upstream.server import Server, Waits
@@ -129,3 +129,52 @@ async def test_a_kept_connection_that_is_dead_is_replaced_by_a_new_one_however_m
     pool.close()
     await pool.wait_closed()
     assert (upstream.reached(), upstream.connections, told) == ([b"<b@b.test>"], 5, ["spool_delivered"])
+
+
+async def claimed(spool: Spool, count: int) -> tuple[Letter, ...]:
+    for _ in range(count):
+        letter = LETTER._replace(id=new_id(), size=6)
+        await spool.add(letter, Body(6, lambda: [b"x\r\n.\r\n"]), state=State.QUEUED, wait=0)
+    return await spool.claim(count)
+
+
+TOOLS: Any = SimpleNamespace(concurrency=1)
+
+
+async def test_a_letter_that_another_relay_has_taken_over_is_not_sent(spool: Stubborn):
+    mine, taken = await claimed(spool, 2)
+    worker = Worker(spool, TOOLS, 60)
+    worker._tasks = dict.fromkeys((mine.id, taken.id), asyncio.create_task(asyncio.sleep(0)))
+    await spool._store.whole(_owned_by_another(spool, taken.id))
+    await worker._keep_claims()
+    worker._before_dot(mine.id)
+    with pytest.raises(LeaseLostError):
+        worker._before_dot(taken.id)
+
+
+async def _owned_by_another(spool: Spool, letter_id: str) -> None:
+    async with spool._store.write.begin() as connection:
+        await connection.execute(update(letters).where(letters.c.id == letter_id).values(owner="another"))
+
+
+async def test_a_letter_whose_verdict_is_awaited_at_the_stop_is_not_given_back(
+    spool: Stubborn, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever takes it over when the lease has ended will say that nobody knows whether it was sent."""
+    monkeypatch.setattr("relay.retry.worker._STOP_SECONDS", 0.01)
+    before, behind = await claimed(spool, 2)
+    worker = Worker(spool, TOOLS, 60)
+    worker._tasks = {each.id: asyncio.create_task(asyncio.sleep(60)) for each in (before, behind)}
+    worker._before_dot(behind.id)
+    await worker._finish()
+    another = Spool(spool._store, "another", 60)
+    assert [each.id for each in await another.claim(2)] == [before.id]
+
+
+async def test_a_reload_lets_more_letters_be_delivered_at_once(spool: Stubborn):
+    pool = SimpleNamespace(close=lambda: None)
+    worker = Worker(spool, SimpleNamespace(concurrency=1, pool=pool), 60)
+    await worker._places.acquire()
+    assert worker._places.locked()
+    worker.renew(SimpleNamespace(concurrency=2, pool=pool))
+    assert not worker._places.locked()

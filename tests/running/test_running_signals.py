@@ -157,7 +157,7 @@ def test_sighup_says_what_waits_for_a_restart(start, tmp_path, workers):
         relay.process.send_signal(signal.SIGHUP)
         relay.events("reloaded", times * workers)
     (event,) = relay.events("restart_needed")
-    assert event["settings"] == ["web", "log"]
+    assert event["settings"] == ["log", "web"]
 
 
 BAD = {"reply": {"style": "sonnet"}, "limits": {"recipients": 1}}
@@ -188,6 +188,46 @@ def test_sighup_with_a_mistake_says_why(start):
     relay.config.unlink()
     relay.process.send_signal(signal.SIGHUP)
     relay.events("reload_refused", 2)
+
+
+FAILS_LATER = """
+import relay.parts
+read, times = relay.parts.read_book, []
+def read_book(settings):
+    times.append(1)
+    if len(times) > 1:
+        raise LookupError("nobody foresaw this")
+    return read(settings)
+relay.parts.read_book = read_book
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sighup_that_fails_as_nobody_foresaw_changes_nothing(start, workers):
+    relay = start({"workers": workers}, FAILS_LATER)
+    relay.process.send_signal(signal.SIGHUP)
+    (event,) = relay.events("reload_refused")
+    assert "nobody foresaw this" in event["why"]
+    assert "LookupError" in event["exception"]
+    with Client(relay.addresses[0]) as client:
+        client.greet()
+        assert client.send_mail().code == 250
+
+
+HUNG_UP_ON_EARLY = """
+import os, signal, relay.parts
+read, times = relay.parts.read_book, []
+def read_book(settings):
+    times or os.kill(os.getpid(), signal.SIGHUP)
+    times.append(1)
+    return read(settings)
+relay.parts.read_book = read_book
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sighup_while_the_relay_begins_is_heard_when_it_has_begun(start, workers):
+    assert len(start({"workers": workers}, HUNG_UP_ON_EARLY).events("reloaded", workers)) == workers
 
 
 def test_sighup_with_a_broken_book_says_why(start, tmp_path):

@@ -139,3 +139,39 @@ def test_for_people_a_line_is_short(path):
     log.stop()
     text = path.read_text()
     assert "relay_ready" in text and "127.0.0.1:2525" in text and "nothing" not in text and text.count("\n") == 1
+
+
+def test_a_line_that_a_full_disk_has_cut_off_does_not_spoil_the_next(path, monkeypatch):
+    log = start_log(style="json", file=path, level="info", direct=True)
+    log.info("whole")
+
+    def full(descriptor: int, octets: bytes) -> int:
+        if len(octets) <= 20:
+            raise OSError(28, "No space left on device")
+        return write(descriptor, octets[:-20])
+
+    write = os.write
+    monkeypatch.setattr(log_module.os, "write", full)
+    log.info("cut off")
+    monkeypatch.undo()
+    log.info("next")
+    whole, cut, *others = path.read_text().splitlines()
+    assert json.loads(whole)["event"] == "whole"
+    assert '"event":"cut o' in cut
+    assert {json.loads(line)["event"] for line in others} == {"next", "log_events_dropped"}
+
+
+def test_without_a_thread_a_pipe_that_nobody_reads_makes_nobody_wait(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    log = start_log(style="json", file=pipe, level="info", direct=True)
+    for number in range(2000):  # far more than the pipe holds
+        log.info("told", number=number)
+    read = os.read(reader, 1 << 20)
+    log.info("last")
+    read += os.read(reader, 1 << 20)
+    os.close(reader)
+    told = [json.loads(line) for line in read.splitlines()]
+    (dropped,) = (event["count"] for event in told if event["event"] == "log_events_dropped")
+    assert len(told) - 2 + dropped == 2000
