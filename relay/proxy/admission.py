@@ -21,8 +21,9 @@ def mail_refusal(session: Session, sender: Path) -> Reply | None:
         return reply_for(Fault.TLS_REQUIRED, Phase.MAIL)
     if not login.done and not client.listener.trusts(client.address):
         return reply_for(Fault.LOGIN_REQUIRED, Phase.MAIL)
-    if not sender.octets.isascii() and not sender.utf8:
-        return reply_for(Fault.UTF8_NOT_DECLARED, Phase.MAIL)
+    fault = _octets_fault(sender, utf8=sender.utf8)
+    if fault is not None:
+        return reply_for(fault, Phase.MAIL)
     limit, size = session.service.rules.message_size, sender.declared_size
     if limit is not None and size is not None and size > limit:
         detail = f"the message has {size} octets, the limit is {limit}"
@@ -34,6 +35,11 @@ def recipient_fault(transaction: Transaction, recipient: Path, limit: int) -> Fa
     """Why this recipient cannot be added."""
     if transaction.named >= limit:
         return Fault.TOO_MANY_RECIPIENTS
-    if not recipient.octets.isascii() and not transaction.sender.utf8:
-        return Fault.UTF8_NOT_DECLARED
-    return None
+    return _octets_fault(recipient, utf8=transaction.sender.utf8)
+
+
+def _octets_fault(path: Path, *, utf8: bool) -> Fault | None:
+    """Octets above 127 may stand in a path, or in a parameter, only where SMTPUTF8 is declared (RFC 6531)."""
+    if utf8 or path.wire.isascii():
+        return None
+    return Fault.SYNTAX if path.octets.isascii() else Fault.UTF8_NOT_DECLARED

@@ -44,6 +44,12 @@ class Login:
         return self.connection.server if self.connection is not None else self._session.service.pool.server
 
     @property
+    def busy(self) -> bool:
+        """Whether the connection is not ready for the next mail: the end of the last one (RSET) is not confirmed."""
+        connection = self.connection
+        return connection is not None and connection.asked and connection.owner in (None, self)
+
+    @property
     def lost(self) -> bool:
         """Whether the upstream has closed the connection that carried the login."""
         return self.done and (self.connection is None or self.connection.dead)
@@ -89,14 +95,21 @@ class Login:
 
     def keep(self, connection: Connection) -> None:
         """A mail is done: the connection waits for the next one of this client."""
-        if connection.owner is None:  # the next one may have begun before RSET was answered
+        if connection is not self.connection:  # the login has ended meanwhile
+            connection.quit()
+        elif connection.owner is None:  # the next one may have begun before RSET was answered
             connection.owner = self
+            self._session.client.proceed()  # what it has said while RSET was not answered
 
     def end(self) -> None:
         """The client is gone, or starts anew: so does its login."""
         connection, self.connection = self.connection, None
-        if connection is not None:
-            connection.quit()
+        if connection is not None and connection.owner is self:
+            connection.owner = None
+            # Within the exchange QUIT would be taken for an answer, a wrong password (RFC 4954 section 4).
+            (connection.abort if self.listening or connection.asked else connection.quit)()
+        elif connection is not None and not connection.asked:
+            connection.quit()  # else a mail that is given up still awaits a reply, and then lets go of it
         self.done = self.listening = False
         self._said.clear()
         self.refused = self.credentials = None
@@ -185,7 +198,8 @@ class Login:
         if reply.fault is None:  # what the upstream has not judged was no wrong password
             self._failures += 1
         reply = without_secrets(reply, self._said, self._observer.user if self._observer is not None else None)
-        if self._session.service.rules.explain_login_at_mail and reply.code != 421:
+        cancelled = self._said[-1:] == [b"*"]  # that was no login, so none was refused
+        if self._session.service.rules.explain_login_at_mail and reply.code != 421 and not cancelled:
             self.refused = reply
             self._session.answer(LOGIN_TAKEN)
         else:

@@ -40,7 +40,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether something that was asked of the upstream is not answered yet."""
-        return self.transaction is not None and self.transaction.busy
+        return self.transaction.busy if self.transaction is not None else self.login.busy
 
     @property
     def server(self) -> Server:

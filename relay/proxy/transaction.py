@@ -264,7 +264,14 @@ class Transaction:
         if self._refused and not connection.private:
             connection.quit()
         elif self._dirty:
-            connection.send(b"RSET", Phase.MAIL, lambda reply: keep(connection) if reply.ok else connection.abort())
+
+            def answered(reply: Reply) -> None:
+                if not reply.ok:
+                    connection.abort()
+                if reply.ok or connection.private:  # a login hears of its end, too: its client may be waiting
+                    keep(connection)
+
+            connection.send(b"RSET", Phase.MAIL, answered)
             connection.flush()
         else:
             keep(connection)

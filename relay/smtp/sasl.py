@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
     from relay.smtp.reply import Reply
 
-_BEARER_USER = re.compile(rb"(?:^|\x01)user=([^\x01]*)|^n,a=([^,]*),")
+# Where a server looks for the user, and nowhere else: any other name may be a lie (RFC 7628 section 3.1).
+_BEARER_USER = {
+    b"XOAUTH2": re.compile(rb"user=([^\x01]*)\x01"),
+    b"OAUTHBEARER": re.compile(rb"[ny],a=([^,]*),"),
+}
 _BEARER_TOKEN = re.compile(rb"\x01auth=Bearer ([^\x01]+)", re.IGNORECASE)
 _FIELDS = re.compile(rb"[\x00\x01]")
 _WORDS = re.compile(rb"[\x00\x01 ]")
@@ -85,8 +89,8 @@ class LoginObserver:
             case b"CRAM-MD5":  # user SPACE digest (RFC 2195)
                 return answer.rpartition(b" ")[0]
             case b"XOAUTH2" | b"OAUTHBEARER":  # RFC 7628
-                found = _BEARER_USER.search(answer)
-                return (found[1] or found[2]) if found else None
+                found = _BEARER_USER[self.mechanism].match(answer)
+                return found[1].replace(b"=2C", b",").replace(b"=3D", b"=") if found else None
         return None
 
 

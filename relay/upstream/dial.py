@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from relay.config.url import Security
 from relay.networks import is_loopback
 from relay.smtp import Fault, Phase, Reply, reply_for
-from relay.smtp.capabilities import Capabilities
+from relay.smtp.capabilities import NOTHING, Capabilities
 from relay.upstream.connection import Connection
 from relay.upstream.faults import connect_fault, seen, tls_fault
 from relay.upstream.login import log_in
@@ -82,6 +82,8 @@ async def _attempt(server: Server, deadlines: Deadlines, address: tuple[str, int
 async def encrypt(connection: Connection, phase: Phase) -> Reply | None:
     """Shake hands over TLS; None when it succeeded, else the Fault's reply, the connection being cut."""
     server = connection.server
+    if connection.dead:
+        return connection.why_dead(phase)
     if connection.greeting.done() and phase is Phase.CONNECT:  # plain text before the handshake
         connection.abort()
         return reply_for(Fault.TLS_WRONG_PORT, phase, server.name)
@@ -161,7 +163,9 @@ async def _start_tls(connection: Connection) -> Reply | None:
         if connection.dead or connection.usable():
             break
     if connection.usable():
-        return await encrypt(connection, Phase.STARTTLS) or await _say_ehlo(connection)
+        refusal = await encrypt(connection, Phase.STARTTLS)
+        connection.capabilities = NOTHING  # anybody on the way may have written them (RFC 3207 section 4.2)
+        return refusal or await _say_ehlo(connection)
     if connection.dead and (end := connection.why_dead(Phase.STARTTLS)).fault is not Fault.GARBLED:
         return end
     connection.abort()  # octets behind the 220 were not said under encryption (RFC 3207 section 6)

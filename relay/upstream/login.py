@@ -43,9 +43,13 @@ async def log_in(connection: Connection, login: Login) -> Reply | None:
             break
         said.append(answer(reply.lines[0]))
         reply = await connection.ask(said[-1], Phase.AUTH)
-    while reply.code == 334:  # more questions than the mechanism has; an empty line also ends a refused XOAUTH2
+    if reply.code == 334:  # more questions than the mechanism has; an empty line also ends a refused XOAUTH2
         reply = await connection.ask(b"" if mechanism == b"XOAUTH2" else b"*", Phase.AUTH)
-    if reply.fault is Fault.GARBLED:  # its words quote what may repeat a secret, cut off in its middle
+    if reply.code == 334:  # it would ask for ever
+        connection.abort()
+    if (
+        reply.code == 334 or reply.fault is Fault.GARBLED
+    ):  # its words quote what may repeat a secret, cut off in its middle
         return reply_for(Fault.GARBLED, Phase.AUTH, server.name)
     return None if reply.ok else without_secrets(reply, (*said, login.password.encode()), login.user)
 

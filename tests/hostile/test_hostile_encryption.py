@@ -114,6 +114,16 @@ def test_what_is_offered_before_the_handshake_is_forgotten(starttls):
         assert client.send_mail().code == 250
 
 
+def test_it_is_forgotten_too_where_nothing_is_offered_under_encryption(starttls):
+    relay, upstream = starttls
+    clear = b"250-x\r\n250-SIZE 7\r\n250-CHUNKING\r\n250 STARTTLS\r\n"
+    upstream.offer = lambda *, encrypted: b"502 5.5.1 HELO only\r\n" if encrypted else clear
+    with Attacker(relay.addresses[0]) as client:
+        offer = client.greet().text
+        assert "SIZE 7" not in offer and "CHUNKING" not in offer
+        assert client.send_mail().code == 250
+
+
 def test_a_plain_server_where_tls_is_spoken(relay_before):
     with Upstream() as upstream, relay_before(upstream, "smtps", timeouts=WAITS) as relay:
         assert refused(relay) == "tls-wrong-port"

@@ -254,6 +254,23 @@ def test_the_relays_own_from_elsewhere(behaves, relay_before, given):
         assert found_in(places) == []
 
 
+def test_questions_without_end_to_the_relays_own_login_hold_nobody_up(behaves, relay_before):
+    async def asks_for_ever(speaker: Speaker) -> None:
+        while True:
+            await speaker.say(LOOK_CHALLENGE)
+            await speaker.until(b"\r\n")
+
+    behaves.acts["AUTH"] = asks_for_ever
+    with relay_before(behaves, upstream={"user": "relay", "password": MARK}) as relay:
+        with Attacker(relay.addresses[0]) as client:
+            client.greet()
+            assert client.ask("MAIL FROM:<me@here.example>").code == 451
+        behaves.acts.clear()
+        with Attacker(relay.addresses[0]) as client:
+            client.greet()
+            assert client.send_mail().code == 250
+
+
 BUGS = {
     "while a login is sent": "from relay.upstream.connection import Connection as C; C.send = boom",
     "while a login is watched": "from relay.smtp.sasl import LoginObserver as L; L.heard = boom",

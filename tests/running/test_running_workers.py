@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from running_client import Client, assert_explained
-from running_relay import events_in, free_port, run_relay, wait_for, write_settings
+from running_relay import free_port, run_relay, wait_for, write_settings
 from secret_search import page
 
 SEVERAL = {"workers": 3}
@@ -124,7 +124,7 @@ def test_a_worker_started_after_a_reload_keeps_what_changes_only_with_a_restart(
     relay.process.send_signal(signal.SIGHUP)
     relay.events("reloaded", 2)
     for number in range(2):  # one at a time, so that none is started late
-        victim = sorted(children(relay.process.pid))[0]
+        victim = min(children(relay.process.pid))
         os.kill(victim, signal.SIGKILL)
         relay.events("worker_died", number + 1)
         wait_for(lambda victim=victim: len(now := children(relay.process.pid)) == 2 and victim not in now, "another")

@@ -19,6 +19,12 @@ from relay.smtp.sasl import LoginObserver, well_formed
         (b"CRAM-MD5", [b"alice b913a602c7eda7a495b4e6e7334d3890"], "alice"),
         (b"XOAUTH2", [b"user=alice@b.test\x01auth=Bearer token\x01\x01"], "alice@b.test"),
         (b"OAUTHBEARER", [b"n,a=alice@b.test,\x01auth=Bearer token\x01\x01"], "alice@b.test"),
+        (b"OAUTHBEARER", [b"y,a=al=2Cice=3Db,\x01auth=Bearer token\x01\x01"], "al,ice=b"),
+        # The token decides there: a key that servers do not know may hold any name.
+        (b"OAUTHBEARER", [b"n,,\x01user=alice\x01auth=Bearer token\x01\x01"], None),
+        (b"OAUTHBEARER", [b"y,a=eve,\x01user=alice\x01auth=Bearer token\x01\x01"], "eve"),
+        (b"XOAUTH2", [b"x=1\x01user=alice\x01auth=Bearer token\x01\x01"], None),
+        (b"XOAUTH2", [b"n,a=alice,\x01auth=Bearer token\x01\x01"], None),
         (b"SCRAM-SHA-256", [b"n,,n=alice,r=nonce", b"c=biws,p=proof"], None),
         (b"NTLM", [b"NTLMSSP"], None),
         (b"LOGIN", ["jürgen".encode(), b"secret"], "jürgen"),
