@@ -281,8 +281,10 @@ class Worker:
     async def _keep_claims(self) -> None:
         now = time.monotonic()
         if self._tasks:
-            asked = set(self._tasks)
-            self._lost |= asked - await self._spool.keep_claim(asked)
+            asked = dict(self._tasks)
+            ours = await self._spool.keep_claim(asked)
+            # One that was settled meanwhile is nobody's, and may be ours again by now.
+            self._lost |= {each for each in asked.keys() - ours if self._tasks.get(each) is asked[each]}
         self._kept_at = now
 
     def _before_dot(self, letter_id: str) -> None:

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from relay.smtp.reply import Reply
 
 # Where a server looks for the user, and nowhere else: any other name may be a lie (RFC 7628 section 3.1).
-_BEARER_USER = {
-    b"XOAUTH2": re.compile(rb"user=([^\x01]*)\x01"),
-    b"OAUTHBEARER": re.compile(rb"[ny],a=([^,]*),"),
-}
+_XOAUTH2_USER = re.compile(rb"user=([^\x01]*)\x01")
+_OAUTHBEARER_USER = re.compile(rb"[ny],a=([^,]*),")
 _BEARER_TOKEN = re.compile(rb"\x01auth=Bearer ([^\x01]+)", re.IGNORECASE)
 _FIELDS = re.compile(rb"[\x00\x01]")
 _WORDS = re.compile(rb"[\x00\x01 ]")
@@ -88,10 +86,18 @@ class LoginObserver:
                 return answer
             case b"CRAM-MD5":  # user SPACE digest (RFC 2195)
                 return answer.rpartition(b" ")[0]
-            case b"XOAUTH2" | b"OAUTHBEARER":  # RFC 7628
-                found = _BEARER_USER[self.mechanism].match(answer)
-                return found[1].replace(b"=2C", b",").replace(b"=3D", b"=") if found else None
+            case b"XOAUTH2":
+                found = _XOAUTH2_USER.match(answer)
+                return found[1] if found else None
+            case b"OAUTHBEARER":
+                return _authorized(answer)
         return None
+
+
+def _authorized(answer: bytes) -> bytes | None:
+    """The authorization identity in the header of an OAUTHBEARER response (RFC 7628, RFC 5801 section 4)."""
+    found = _OAUTHBEARER_USER.match(answer)
+    return found[1].replace(b"=2C", b",").replace(b"=3D", b"=") if found else None
 
 
 def without_secrets(reply: Reply, said: Iterable[bytes], user: str | None) -> Reply:

@@ -152,6 +152,18 @@ async def test_a_letter_that_another_relay_has_taken_over_is_not_sent(spool: Stu
         worker._before_dot(taken.id)
 
 
+async def test_a_letter_that_was_settled_while_its_lease_was_prolonged_can_be_sent_the_next_time(spool: Stubborn):
+    (letter,) = await claimed(spool, 1)
+    worker = Worker(spool, TOOLS, 60)
+    worker._tasks = {letter.id: asyncio.create_task(asyncio.sleep(0))}
+    await spool.give_back([letter.id])
+    keeping = asyncio.create_task(worker._keep_claims())
+    await asyncio.sleep(0)
+    worker._finished(letter.id)
+    await keeping
+    worker._before_dot(letter.id)
+
+
 async def _owned_by_another(spool: Spool, letter_id: str) -> None:
     async with spool._store.write.begin() as connection:
         await connection.execute(update(letters).where(letters.c.id == letter_id).values(owner="another"))
