@@ -76,9 +76,8 @@ class LoginObserver:
             self.user = user.decode("utf-8", "replace")
 
     def _user_in(self, answer: bytes) -> bytes | None:
-        if self._answers > 1 and self.mechanism != b"CRAM-MD5":
-            return None
-        match self.mechanism:
+        shows_it = self._answers == 1 or self.mechanism == b"CRAM-MD5"
+        match self.mechanism if shows_it else None:
             case b"PLAIN":  # authorization identity NUL user NUL password (RFC 4616)
                 parts = answer.split(b"\0")
                 return parts[1] if len(parts) == 3 else None
