@@ -45,6 +45,7 @@ def run(  # noqa: PLR0913 -- a parameter for each flag
     set_: SetFlag = None,
 ) -> None:
     """Start the relay. SIGTERM stops it when the mail in flight is done; SIGHUP reads settings and book again."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits till somebody listens, see `relay.app`
     from relay.config import Flags
     from relay.config.listener import Address
     from relay.sockets import bind, name_of
@@ -75,7 +76,6 @@ class _Run:
         from relay.supervisor import StartError
 
         make_room()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits till somebody listens, see `relay.app`
         try:
             if self._settings.workers > 1:
                 self._supervise()
