@@ -106,7 +106,8 @@ class Relay:
         self.service.draining = True
         for server in self._servers:
             server.close()
-        leaving = asyncio.create_task(self._later.stop_working()) if self._later is not None else None
+        if self._later is not None:
+            self._later.take_no_more()
         for client in tuple(self.service.clients):
             client.drain()
         deadline = asyncio.get_running_loop().time() + self.settings.timeouts.drain
@@ -114,8 +115,7 @@ class Relay:
             await asyncio.sleep(0.02)
         for client in tuple(self.service.clients):
             client.cut()
-        if self._later is not None and leaving is not None:
-            await leaving
+        if self._later is not None:
             await self._later.close()
         self.service.pool.close()
         await self.service.pool.wait_closed()

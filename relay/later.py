@@ -65,19 +65,22 @@ class Later:
         if office.worker is not None:
             office.worker.renew(_tools(settings, service, office.vault))
 
-    async def stop_working(self) -> None:
-        """Take no more letters out, and let those under way arrive."""
+    def take_no_more(self) -> None:
+        """Take no more letters out; those under way have some seconds to arrive."""
+        if self._office is not None and self._office.worker is not None:
+            self._office.worker.take_no_more()
+
+    async def close(self) -> None:
+        """Let letters under way arrive, then let go of the database."""
         office = self._office
-        if office is not None and office.worker is not None and office.working is not None:
+        if office is None:
+            return
+        if office.worker is not None and office.working is not None:
             await office.worker.stop()
             await office.working  # if it failed, this says so
             office.worker.tools.pool.close()
             await office.worker.tools.pool.wait_closed()
-
-    async def close(self) -> None:
-        """Let go of the database, when nobody needs it any more."""
-        if self._office is not None:
-            await self._office.store.close()
+        await office.store.close()
 
 
 async def open_later(settings: Settings, service: Service, log: Log, *, working: bool) -> Later:

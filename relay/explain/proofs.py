@@ -29,8 +29,10 @@ _SENTENCE_END = re.compile(r"[.!?](?= [A-Z]|$)")
 def unreachable(book: Book) -> Iterator[str]:
     """Pages that an earlier one swallows: by their examples, or because every condition of theirs is one of its too."""
     asked = [page for page in book.pages if not page.retired]
-    for index, page in enumerate(asked):
-        yield from _examples_of_others(book, page, {each.id for each in asked[:index]})
+    before: set[str] = set()
+    for page in asked:
+        yield from _examples_of_others(book, page, before)
+        before.add(page.id)
     for index, page in enumerate(asked):
         for earlier in asked[:index]:
             if covers(earlier.when, page.when):

@@ -268,8 +268,7 @@ class Transaction:
             def answered(reply: Reply) -> None:
                 if not reply.ok:
                     connection.abort()
-                if reply.ok or connection.private:  # a login hears of its end, too: its client may be waiting
-                    keep(connection)
+                keep(connection)  # of a dead one, too, a login must hear: its client may be waiting
 
             connection.send(b"RSET", Phase.MAIL, answered)
             connection.flush()

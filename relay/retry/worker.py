@@ -90,15 +90,19 @@ class Worker:
             self._ended.set()
 
     def renew(self, tools: Tools) -> None:
-        """Work with other tools; letters under way keep theirs."""
+        """Work with other tools from now on."""
         old, self.tools = self.tools, tools
         self._places = asyncio.Semaphore(tools.concurrency)
         old.pool.close()
 
-    async def stop(self) -> None:
-        """Make `run` end, and wait until it has."""
+    def take_no_more(self) -> None:
+        """Make `run` end: letters under way have some seconds to arrive."""
         self._stopping.set()
         self._wake.set()
+
+    async def stop(self) -> None:
+        """Make `run` end, and wait until it has."""
+        self.take_no_more()
         await self._ended.wait()
 
     async def _finish(self) -> None:

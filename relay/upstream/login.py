@@ -47,8 +47,7 @@ async def log_in(connection: Connection, login: Login) -> Reply | None:
         reply = await connection.ask(b"" if mechanism == b"XOAUTH2" else b"*", Phase.AUTH)
     if reply.code == 334:  # it would ask for ever
         connection.abort()
-        reply = reply_for(Fault.GARBLED, Phase.AUTH, server.name)
-    if reply.fault is Fault.GARBLED:  # its words quote what may repeat a secret, cut off in its middle
+    if reply.code == 334 or reply.fault is Fault.GARBLED:  # whose words may repeat a secret, cut off in its middle
         return reply_for(Fault.GARBLED, Phase.AUTH, server.name)
     return None if reply.ok else without_secrets(reply, (*said, login.password.encode()), login.user)
 
