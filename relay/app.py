@@ -166,6 +166,7 @@ async def serve(settings: Settings, book: Book, place: Workplace, errand: Errand
             await office.enter_async_context(_site(settings, relay, place))
         errand.ready(await relay.listen())
         await stopped.wait()
+        loop.remove_signal_handler(signal.SIGINT)  # a second Ctrl-C does not wait for anybody
         if place.lifeline is not None:
             loop.remove_reader(place.lifeline)
         place.log.info("relay_stopping")

@@ -83,6 +83,7 @@ class Supervisor:
 
     Raises (from `run`):
         StartError: not every process could begin.
+        KeyboardInterrupt: SIGINT came while it was stopping; nobody was waited for.
         OSError: an address cannot be bound.
         BookError: the book holds mistakes.
     """
@@ -136,6 +137,7 @@ class Supervisor:
         """What the forked process does; its exit status."""
         try:
             os.close(self._life)
+            self._close_sockets(but=member)  # else clients would wait in them when those who accept there have gone
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - {signal.SIGHUP})  # that waits till somebody listens
             self._places.take_row(member.row)
             self._counters.row(member.row).set(CLIENTS, 0)  # those of a process that died in this row are gone
@@ -187,16 +189,23 @@ class Supervisor:
             self._tell_all(signal.SIGHUP)
 
     def _stop(self) -> None:
-        for sock in (sock for member in self._crew for listener in member.sockets for sock in listener):
-            sock.close()  # nobody may wait there in vain
+        self._close_sockets()  # nobody may wait there in vain
         self._tell_all(signal.SIGTERM)
         deadline = time.monotonic() + self._settings.timeouts.drain + _BEYOND_DRAIN_SECONDS
         while any(member.pid for member in self._crew):
             for member in self._crew:
                 member.ended()
             heard = signal.sigtimedwait(_SIGNALS, 0.1)
-            if time.monotonic() > deadline or (heard is not None and heard.si_signo == signal.SIGINT):
+            impatient = heard is not None and heard.si_signo == signal.SIGINT
+            if impatient or time.monotonic() > deadline:
                 self._tell_all(signal.SIGKILL)
+            if impatient:
+                raise KeyboardInterrupt
+
+    def _close_sockets(self, *, but: _Member | None = None) -> None:
+        for member in self._crew:
+            for sock in (sock for listener in member.sockets for sock in listener if member is not but):
+                sock.close()
 
     def _tell_all(self, number: signal.Signals) -> None:
         for member in self._crew:

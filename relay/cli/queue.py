@@ -171,6 +171,8 @@ def _run(settings: Settings, work: Callable[[Queue], Coroutine[Any, Any, None]])
         asyncio.run(run())
     except StoreError as error:
         refuse(error)
+    except BrokenPipeError:  # whoever reads what is printed has seen enough
+        raise
     except (OSError, SQLAlchemyError) as error:
         refuse(OSError(f"the database {settings.database.url} failed: {reason_of(error)}"))
 

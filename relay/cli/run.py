@@ -139,7 +139,7 @@ class _Run:
         try:
             return start_log(style=style, file=log.file, level=log.level, direct=direct)
         except OSError as error:
-            refuse(error)
+            refuse(OSError(f"log.file: {error}"))
 
     def _reload(self, *logs: LogWriter) -> Callable[[], Settings]:
         def reload() -> Settings:

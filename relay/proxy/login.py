@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MECHANISM = re.compile(rb"[A-Z0-9_-]{1,20}")  # RFC 4422 section 3.1
 _BOUND = (b"EXTERNAL", b"GSSAPI", b"GSS-SPNEGO")
+_MAX_ANSWERS = 10  # in one exchange; no mechanism has half as many
 
 
 class Login:
@@ -173,7 +174,10 @@ class Login:
     def _heard(self, reply: Reply) -> None:
         session = self._session
         session.client.go_on()
-        if reply.code == 334:
+        if reply.code == 334 and self._observer is not None and self._observer.answers >= _MAX_ANSWERS:
+            self._drop()  # it would ask for ever
+            self._refused(reply_for(Fault.GARBLED, Phase.AUTH, self.server.name))
+        elif reply.code == 334:
             self.listening = True
             session.answer(reply)
         elif reply.ok:
@@ -187,7 +191,7 @@ class Login:
         self._said.clear()
         if users and (user or "").lower() not in users:
             self.end()
-            session.refuse(Fault.LOGIN_NOT_ALLOWED, phase=Phase.AUTH)
+            session.error(Fault.LOGIN_NOT_ALLOWED, phase=Phase.AUTH)
             return
         self.done = True
         self.credentials = self._observer.credentials if self._observer is not None else None
@@ -197,13 +201,25 @@ class Login:
     def _refused(self, reply: Reply) -> None:
         if reply.fault is None:  # what the upstream has not judged was no wrong password
             self._failures += 1
-        reply = without_secrets(reply, self._said, self._observer.user if self._observer is not None else None)
+        if self._observer is not None:
+            reply = without_secrets(reply, self._secrets(self._observer.mechanism), self._observer.claimed)
         cancelled = self._said[-1:] == [b"*"]  # that was no login, so none was refused
         if self._session.service.rules.explain_login_at_mail and reply.code != 421 and not cancelled:
             self.refused = reply
             self._session.answer(LOGIN_TAKEN)
         else:
             self._session.answer(reply)
+
+    def _secrets(self, mechanism: bytes) -> list[bytes]:
+        """What no refusal may quote: a mechanism that nobody offers may be a password, mistyped."""
+        offered = self.connection.capabilities.mechanisms if self.connection is not None else ()
+        return self._said if mechanism in offered else [*self._said, mechanism]
+
+    def _drop(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.owner = None
+            connection.abort()
 
 
 def _fault_of(mechanism: bytes, initial: bytes) -> Fault | None:

@@ -23,6 +23,8 @@ _FIELDS = re.compile(rb"[\x00\x01]")
 _WORDS = re.compile(rb"[\x00\x01 ]")
 _LEAST_SECRET = 4  # octets; to hide shorter ones would take the words of the reply apart
 _ENCODED = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
+# The client's answers in an exchange that succeeds; in another a server may have passed over what came first.
+_ANSWERS = {b"PLAIN": 1, b"LOGIN": 2, b"CRAM-MD5": 1, b"XOAUTH2": 1, b"OAUTHBEARER": 1}
 
 
 class Credentials(NamedTuple):
@@ -39,16 +41,22 @@ class Credentials(NamedTuple):
 class LoginObserver:
     """Follows what a client says in one AUTH exchange and keeps the user name, where the mechanism shows it.
 
-    With `keep`, the exchange itself is kept too, for `credentials`.
+    `answers` counts what the client has said, `claimed` is the name it gave. With `keep`, the exchange itself is kept
+    too, for `credentials`.
     """
 
-    __slots__ = ("_answers", "_kept", "mechanism", "user")
+    __slots__ = ("_kept", "answers", "claimed", "mechanism")
 
     def __init__(self, mechanism: bytes, *, keep: bool = False) -> None:
         self.mechanism = mechanism.upper()
-        self.user: str | None = None
-        self._answers = 0
+        self.claimed: str | None = None
+        self.answers = 0
         self._kept: list[bytes] | None = [] if keep else None
+
+    @property
+    def user(self) -> str | None:
+        """Who has logged in, once the exchange has succeeded; None where that is not certain."""
+        return self.claimed if self.answers == _ANSWERS.get(self.mechanism) else None
 
     @property
     def credentials(self) -> Credentials | None:
@@ -67,16 +75,16 @@ class LoginObserver:
 
     def heard(self, answer: bytes) -> None:
         """Look at one base64 answer of the client (the initial response is the first)."""
-        self._answers += 1
+        self.answers += 1
         decoded = _decoded(answer)
         if self._kept is not None:
             self._kept.append(decoded)
         user = self._user_in(decoded)
-        if user and self.user is None:
-            self.user = user.decode("utf-8", "replace")
+        if user and self.claimed is None:
+            self.claimed = user.decode("utf-8", "replace")
 
     def _user_in(self, answer: bytes) -> bytes | None:
-        shows_it = self._answers == 1 or self.mechanism == b"CRAM-MD5"
+        shows_it = self.answers == 1 or self.mechanism == b"CRAM-MD5"
         match self.mechanism if shows_it else None:
             case b"PLAIN":  # authorization identity NUL user NUL password (RFC 4616)
                 parts = answer.split(b"\0")

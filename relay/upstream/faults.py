@@ -64,4 +64,4 @@ def seen(error: BaseException) -> str:
         return (error.reason or str(error)).replace("_", " ").lower()
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or "no answer in time"
+    return "no answer in time" if isinstance(error, TimeoutError) else str(error) or "the connection was closed"

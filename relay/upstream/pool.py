@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from relay.deadlines import NEVER
-from relay.smtp import Reply
+from relay.smtp import Phase, Reply
 from relay.upstream.dial import dial
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _MAX_REFUSALS = 5  # Postfix begins to slow a session down at 10 (smtpd_soft_error_limit)
+_LOGIN_REFUSED_SECONDS = 5.0  # as long as a refusal of the relay's own login stands: each try more brings a lock nearer
 
 
 class Keeping(NamedTuple):
@@ -45,6 +46,7 @@ class Pool:
         self._looking: asyncio.Task[Reply | None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self._closed = False
+        self._login_refused: tuple[float, Reply] | None = None  # since when, and how
 
     def take(self) -> Connection | None:
         """A kept connection that is fit for a new transaction, the youngest first; None if there is none."""
@@ -144,11 +146,15 @@ class Pool:
             self._warming = None
 
     async def _dial(self) -> Connection | Reply:
+        if self._login_refused is not None and self._deadlines.now() < self._login_refused[0] + _LOGIN_REFUSED_SECONDS:
+            return self._login_refused[1]
         found = await dial(self.server, self._deadlines)
         if not isinstance(found, Reply):
             self._all.add(found)
             found.on_gone = self._gone
             self.last_seen, self.last_secure = found.capabilities, found.secure
+        elif found.phase is Phase.AUTH and found.permanent:
+            self._login_refused = self._deadlines.now(), found
         return found
 
     def _gone(self, connection: Connection) -> None:

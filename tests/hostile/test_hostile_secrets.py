@@ -165,6 +165,14 @@ def test_an_upstream_that_repeats_the_secret_of_an_exchange_before(client, upstr
     searched(MARK)
 
 
+def test_a_password_where_the_mechanism_belongs_and_an_upstream_that_repeats_it(client, upstream, searched):
+    upstream.acts["AUTH"] = says(f"504 5.5.4 Unrecognized authentication type {MARK.upper()}\r\n".encode())
+    answer = client.ask(f"AUTH {MARK}")
+    assert answer.code == 504
+    assert MARK.lower() not in answer.text.lower()
+    searched(MARK)
+
+
 def test_secrets_where_commands_belong(client, upstream, searched):
     for line in MISTYPED:
         answer = client.ask(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -72,6 +73,19 @@ def test_for_people_it_says_what_a_reply_means(upstream: Upstream, relays: Calla
     assert "refuses the connection" in shown
     assert "Whose move" in shown
     relay.stop()
+
+
+def test_who_reads_the_list_may_stop_reading(upstream: Upstream, relays: Callable[..., Relay]):
+    upstream.down()
+    relay = relays(retry__mode="spool")
+    relay.send("one@b.test")
+    relay.stop()
+    nobody, words = os.pipe()
+    os.close(nobody)
+    command = [sys.executable, "-m", "relay", "queue", "list"]
+    done = subprocess.run(command, cwd=relay.directory, stdout=words, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(words)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_mistakes_are_answered_with_status_2(tmp_path: Path):

@@ -101,9 +101,9 @@ def run_relay(directory: Path, settings: Settings, before: str = "") -> Iterator
         )
     try:
         yield Relay(process, wait_for(lambda: _ready(process, stderr), "relay_ready"), config, log, stderr)
-        if process.poll() is None:
+        if process.returncode is None:  # else the test has waited for its end itself
             process.terminate()
-        assert process.wait(timeout=10) == 0, stderr.read_text()
+            assert process.wait(timeout=10) == 0, stderr.read_text()
     finally:
         process.kill()
         process.wait()

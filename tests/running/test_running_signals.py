@@ -40,6 +40,19 @@ def test_sigterm_lets_the_message_finish(start, upstream):
     assert relay.events("relay_stopped")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_ctrl_c_waits_for_nobody(start, workers):
+    relay = start({"workers": workers})
+    with Client(relay.addresses[0]) as client:
+        client.greet()
+        client.begin_message()
+        relay.process.send_signal(signal.SIGINT)
+        wait_for(lambda: refuses_connections(relay.addresses[0]), "new connections to be refused")
+        relay.process.send_signal(signal.SIGINT)
+        assert relay.process.wait(5) == 130
+    assert "Traceback" not in relay.stderr.read_text()
+
+
 def test_a_client_whose_mail_is_done_is_told_of_the_stop_at_once(start):
     relay = start({"timeouts": {"drain": 2}})
     with Client(relay.addresses[0], seconds=1) as client:

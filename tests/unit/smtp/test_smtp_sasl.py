@@ -28,6 +28,9 @@ from relay.smtp.sasl import LoginObserver, well_formed
         (b"SCRAM-SHA-256", [b"n,,n=alice,r=nonce", b"c=biws,p=proof"], None),
         (b"NTLM", [b"NTLMSSP"], None),
         (b"LOGIN", ["jürgen".encode(), b"secret"], "jürgen"),
+        # A server that passes over the initial response asks for all of it again: who has logged in is not the first.
+        (b"LOGIN", [b"alice", b"mallory", b"secret"], None),
+        (b"PLAIN", [b"\0alice\0secret", b"\0mallory\0secret"], None),
     ],
 )
 def test_the_user_name_is_read_where_the_mechanism_shows_it(mechanism: bytes, answers: list[bytes], user: str | None):

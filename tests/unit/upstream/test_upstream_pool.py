@@ -100,6 +100,32 @@ async def test_many_that_look_at_once_cause_one_connection(pool):
     assert pool.take() is None
 
 
+async def test_a_login_that_was_refused_is_not_tried_again_at_once():
+    """Not by the mail that follows the EHLO for which it was tried first: the account would be locked the sooner."""
+    logins = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal logins
+        writer.write(b"220 x\r\n")
+        async for line in reader:
+            logins += line.startswith(b"AUTH")
+            greeted = line.startswith(b"EHLO")
+            writer.write(b"250-x\r\n250 AUTH PLAIN\r\n" if greeted else b"535 5.7.8 Wrong password\r\n")
+            if line.startswith(b"QUIT"):
+                break
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        server = Server("127.0.0.1", port, Security.PLAIN, WAITS, login=Login("anna", "hunter2-secret"))
+        pool = Pool(server, KEEPING, Deadlines(asyncio.get_running_loop()))
+        await pool.look(5)
+        replies = [await pool.open(), await pool.open(new=True)]
+        await asyncio.sleep(0.05)  # until all have taken their leave
+    assert [reply.text for reply in replies if isinstance(reply, Reply)] == ["Wrong password"] * 2
+    assert logins == 1
+
+
 async def test_warm_connections_stand_ready_before_anybody_needs_them(server):
     pool = Pool(server, Keeping(idle=4, idle_seconds=30, messages=100, warm=2), Deadlines(asyncio.get_running_loop()))
     pool.warm_up()
