@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from relay.retry.claims import Claims
 from relay.retry.conclusion import Conclusion, conclude
 from relay.retry.delivery import Said, deliver
 from relay.retry.insist import insist
@@ -46,10 +46,6 @@ _OVERDUE_AT_ONCE = 20
 _STOP_SECONDS = 20.0
 
 
-class LeaseLostError(OSError):
-    """A letter may be another relay's by now."""
-
-
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What the worker works with; a reload replaces it."""
@@ -71,21 +67,19 @@ class Worker:
         self._spool = spool
         self._lease = lease
         self._breaker = Breaker()
-        self._tasks: dict[str, asyncio.Task[None]] = {}  # by the letter they deliver
+        self._claims = Claims(spool, lease)
         self._places = asyncio.Semaphore(tools.concurrency)
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
-        self._kept_at = time.monotonic()
-        self._lost: set[str] = set()  # letters that are not ours any more: another relay has taken them over
-        self._sent: set[str] = set()  # letters whose final dot may be on its way
 
     async def run(self) -> None:
         """Work until `stop`; then let the letters under way arrive, and give back the others."""
         try:
-            beside = (self._every(self._lease / 3, self._keep_claims), self._every(_SWEEP_SECONDS, self._sweep))
+            beside = (self._every(self._lease / 3, self._claims.prolong), self._every(_SWEEP_SECONDS, self._sweep))
             await asyncio.gather(self._every(_LOOK_SECONDS, self._take, self._wake), *beside)
-            await self._finish()
+            if unsent := await self._claims.end(_STOP_SECONDS):
+                await self._guarded(lambda: self._spool.give_back(unsent))
         finally:
             self._ended.set()
 
@@ -105,31 +99,20 @@ class Worker:
         self.take_no_more()
         await self._ended.wait()
 
-    async def _finish(self) -> None:
-        if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=_STOP_SECONDS)
-        left = dict(self._tasks)
-        for task in left.values():
-            task.cancel()
-        unclear = left.keys() & self._sent  # they stay ours till the lease ends: who takes them over then will say so
-        await asyncio.gather(*left.values(), return_exceptions=True)
-        if left.keys() - unclear:
-            await self._guarded(lambda: self._spool.give_back(left.keys() - unclear))
-
     # -- taking letters out
 
     async def _take(self) -> None:
         now, limit = asyncio.get_running_loop().time(), self.tools.concurrency
-        if len(self._tasks) >= limit:
+        if len(self._claims) >= limit:
             return
-        room = self._breaker.room(now, _AHEAD * limit - len(self._tasks))
-        if self._breaker.failures and self._tasks:
+        room = self._breaker.room(now, _AHEAD * limit - len(self._claims))
+        if self._breaker.failures and self._claims:
             return
         letters = await self._spool.claim(room) if room else await self._spool.claim(1, urgent=True)
         if letters and not room:
             self._breaker = self._breaker._replace(closed_at=now)  # an operator wants it tried
         for letter in letters:
-            if letter.id not in self._tasks:  # our own lease ended while we are still at it: it is ours again
+            if letter.id not in self._claims:  # our own lease ended while we are still at it: it is ours again
                 self._start(letter)
         if not letters and not room:
             for letter in await self._spool.claim(_OVERDUE_AT_ONCE, older_than=self.tools.plan.max_age):
@@ -144,15 +127,7 @@ class Worker:
     def _start(self, letter: Letter) -> None:
         if letter.taken_over:
             self.tools.journal.spooled("spool_taken_over", letter.id, _addresses(letter.recipients), None)
-        task = asyncio.create_task(self._deliver(letter), name=f"letter {letter.id}")
-        self._tasks[letter.id] = task
-        task.add_done_callback(lambda _: self._finished(letter.id))
-
-    def _finished(self, letter_id: str) -> None:
-        self._tasks.pop(letter_id, None)
-        self._lost.discard(letter_id)
-        self._sent.discard(letter_id)
-        self._wake.set()
+        self._claims.begin(letter.id, self._deliver(letter), self._wake.set)
 
     # -- delivering
 
@@ -187,7 +162,9 @@ class Worker:
     async def _carried(self, carrier: Carrier, letter: Letter) -> Said:
         connection = carrier.connection
         try:
-            said = await deliver(carrier, letter, self._spool.octets(letter), partial(self._before_dot, letter.id))
+            said = await deliver(
+                carrier, letter, self._spool.octets(letter), partial(self._claims.before_dot, letter.id)
+            )
         except BaseException:
             connection.abort()  # in the middle of a message: its end must never come
             raise
@@ -281,21 +258,6 @@ class Worker:
                 self.tools.journal.spooled(event, letter.id, _addresses(recipients), recipients[0].said)
 
     # -- beside it
-
-    async def _keep_claims(self) -> None:
-        now = time.monotonic()
-        if self._tasks:
-            asked = dict(self._tasks)
-            ours = await self._spool.keep_claim(asked)
-            # One that was settled meanwhile is nobody's, and may be ours again by now.
-            self._lost |= {each for each in asked.keys() - ours if self._tasks.get(each) is asked[each]}
-        self._kept_at = now
-
-    def _before_dot(self, letter_id: str) -> None:
-        """Raise where another relay may have taken the letter over: the database or this process stood still."""
-        if letter_id in self._lost or time.monotonic() - self._kept_at > self._lease:
-            raise LeaseLostError("the lease of a letter ended before its final dot")
-        self._sent.add(letter_id)
 
     async def _sweep(self) -> None:
         await self._spool.sweep()

@@ -12,11 +12,12 @@ from sqlalchemy import select, update
 from relay.config import Security
 from relay.config.database import DatabaseURL
 from relay.deadlines import Deadlines
+from relay.retry.claims import Claims, LeaseLostError
 from relay.retry.delivery import _sender
 from relay.retry.letter import Kind, Letter, Recipient, State, new_id
 from relay.retry.schedule import Plan
 from relay.retry.spool import Body, Settlement, Spool
-from relay.retry.worker import LeaseLostError, Worker
+from relay.retry.worker import Worker
 from relay.smtp import Phase, Reply
 from relay.smtp.capabilities import Capabilities
 from relay.smtp.command import Path as MailPath
@@ -124,8 +125,10 @@ async def test_a_kept_connection_that_is_dead_is_replaced_by_a_new_one_however_m
     journal = SimpleNamespace(spooled=lambda event, *_: told.append(event))
     tools: Any = SimpleNamespace(journal=journal, plan=Plan(60, 60, 60, None), concurrency=1, pool=pool)
     await spool.add(LETTER._replace(size=6), Body(6, lambda: [b"x\r\n.\r\n"]), state=State.QUEUED, wait=0)
-    (taken,) = await spool.claim(1)
-    await Worker(spool, tools, 60)._try(taken)
+    worker = Worker(spool, tools, 60)
+    await worker._take()
+    while worker._claims:  # noqa: ASYNC110 -- nothing tells
+        await asyncio.sleep(0.01)
     pool.close()
     await pool.wait_closed()
     assert (upstream.reached(), upstream.connections, told) == ([b"<b@b.test>"], 5, ["spool_delivered"])
@@ -138,30 +141,52 @@ async def claimed(spool: Spool, count: int) -> tuple[Letter, ...]:
     return await spool.claim(count)
 
 
-TOOLS: Any = SimpleNamespace(concurrency=1)
+@pytest.fixture
+async def claims(spool: Stubborn) -> AsyncIterator[Claims]:
+    claims = Claims(spool, 60)
+    yield claims
+    await claims.end(0)
 
 
-async def test_a_letter_that_another_relay_has_taken_over_is_not_sent(spool: Stubborn):
+def nothing() -> None:
+    """Whoever wants to know that a letter is done."""
+
+
+async def test_a_letter_that_another_relay_has_taken_over_is_not_sent(spool: Stubborn, claims: Claims):
     mine, taken = await claimed(spool, 2)
-    worker = Worker(spool, TOOLS, 60)
-    worker._tasks = dict.fromkeys((mine.id, taken.id), asyncio.create_task(asyncio.sleep(0)))
+    for letter in (mine, taken):
+        claims.begin(letter.id, asyncio.sleep(60), nothing)
     await spool._store.whole(_owned_by_another(spool, taken.id))
-    await worker._keep_claims()
-    worker._before_dot(mine.id)
+    await claims.prolong()
+    claims.before_dot(mine.id)
     with pytest.raises(LeaseLostError):
-        worker._before_dot(taken.id)
+        claims.before_dot(taken.id)
 
 
-async def test_a_letter_that_was_settled_while_its_lease_was_prolonged_can_be_sent_the_next_time(spool: Stubborn):
+async def test_nothing_is_sent_when_leases_were_not_prolonged_in_time(spool: Stubborn):
     (letter,) = await claimed(spool, 1)
-    worker = Worker(spool, TOOLS, 60)
-    worker._tasks = {letter.id: asyncio.create_task(asyncio.sleep(0))}
+    claims = Claims(spool, 0.0)
+    claims.begin(letter.id, asyncio.sleep(60), nothing)
+    with pytest.raises(LeaseLostError):
+        claims.before_dot(letter.id)
+    await claims.end(0)
+
+
+async def test_a_letter_that_was_settled_while_its_lease_was_prolonged_can_be_sent_the_next_time(
+    spool: Stubborn, claims: Claims
+):
+    (letter,) = await claimed(spool, 1)
+    settled = asyncio.Event()
+    claims.begin(letter.id, settled.wait(), nothing)  # type: ignore[arg-type]
     await spool.give_back([letter.id])
-    keeping = asyncio.create_task(worker._keep_claims())
+    keeping = asyncio.create_task(claims.prolong())
     await asyncio.sleep(0)
-    worker._finished(letter.id)
+    settled.set()
+    while letter.id in claims:  # noqa: ASYNC110 -- its task is about to end
+        await asyncio.sleep(0)
+    claims.begin(letter.id, asyncio.sleep(60), nothing)
     await keeping
-    worker._before_dot(letter.id)
+    claims.before_dot(letter.id)
 
 
 async def _owned_by_another(spool: Spool, letter_id: str) -> None:
@@ -169,18 +194,14 @@ async def _owned_by_another(spool: Spool, letter_id: str) -> None:
         await connection.execute(update(letters).where(letters.c.id == letter_id).values(owner="another"))
 
 
-async def test_a_letter_whose_verdict_is_awaited_at_the_stop_is_not_given_back(
-    spool: Stubborn, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_letter_whose_verdict_is_awaited_at_the_stop_is_not_given_back(spool: Stubborn, claims: Claims):
     """Whoever takes it over when the lease has ended will say that nobody knows whether it was sent."""
-    monkeypatch.setattr("relay.retry.worker._STOP_SECONDS", 0.01)
     before, behind = await claimed(spool, 2)
-    worker = Worker(spool, TOOLS, 60)
-    worker._tasks = {each.id: asyncio.create_task(asyncio.sleep(60)) for each in (before, behind)}
-    worker._before_dot(behind.id)
-    await worker._finish()
-    another = Spool(spool._store, "another", 60)
-    assert [each.id for each in await another.claim(2)] == [before.id]
+    for letter in (before, behind):
+        claims.begin(letter.id, asyncio.sleep(60), nothing)
+    claims.before_dot(behind.id)
+    assert await claims.end(0.01) == {before.id}
+    assert len(claims) == 0
 
 
 async def test_a_reload_lets_more_letters_be_delivered_at_once(spool: Stubborn):
