@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,7 +25,8 @@ _WAITING_LINES = 20_000  # beyond it events are dropped and counted: a full disk
 _STOP_SECONDS = 5.0
 _GATHER_SECONDS = 0.1  # a thread that wakes for each event takes a third of the relay's time
 _SWITCH_SECONDS = 0.0005  # while a thread waits for Python's lock (usually 0.005), each turn of the loop is costly
-_PIPE_OCTETS = 4096  # written to a pipe at once, they are not mixed with another process's (PIPE_BUF of pipe(7))
+_PIPE_OCTETS = 4096  # written to a pipe at once, they are not mixed with another program's (PIPE_BUF of pipe(7))
+_LOCK_TRIES, _LOCK_SECONDS = 20, 0.01  # and the time between two: for lines that are longer
 
 Event = dict[str, Any]
 Render = Callable[[Event], bytes]
@@ -131,8 +132,9 @@ class LogWriter:
         lost, self._dropped = self._dropped, 0
         told = [self._render(_stamped("log_events_dropped", {"count": lost}, "error"))] if lost else []
         try:
-            for octets in self._pieces(lines + told):
-                self._write(octets)
+            with _alone(self._descriptor, waits=self._thread is not None):
+                for octets in self._pieces(lines + told):
+                    self._write(octets)
         except OSError:  # a full disk, a closed pipe: the mail goes on, and the log tells later what it lacks
             self._dropped += lost + len(lines)
 
@@ -203,6 +205,27 @@ def _takes_octets(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(0))
+
+
+@contextmanager
+def _alone(descriptor: int, *, waits: bool) -> Iterator[None]:
+    """Keep the relay's other processes from writing to the same pipe meanwhile; a file keeps apart what is appended.
+
+    Who must not wait goes on without: the others are held up for long only where nobody reads the pipe.
+    """
+    locked = False
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode) and hasattr(os, "lockf"):
+        for _ in range(1 if waits else _LOCK_TRIES):
+            with suppress(OSError):
+                os.lockf(descriptor, os.F_LOCK if waits else os.F_TLOCK, 0)
+                locked = True
+                break
+            time.sleep(_LOCK_SECONDS)
+    try:
+        yield
+    finally:
+        if locked:
+            os.lockf(descriptor, os.F_ULOCK, 0)
 
 
 class _Bridge(logging.Handler):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,6 +121,25 @@ def test_to_a_pipe_go_whole_lines_of_no_more_than_is_written_at_once(tmp_path, m
     os.close(reader)
     assert whole.count(b"\n") == 100
     assert all(piece.endswith(b"\n") and len(piece) <= 4096 for piece in pieces)
+
+
+def test_long_lines_of_several_processes_are_not_mixed_in_a_pipe():
+    program = """
+import sys
+from relay.record.log import start_log
+log = start_log(style="json", file=None, level="info")
+for number in range(50):
+    log.info("told", who=sys.argv[1], words=sys.argv[1] * 50_000)
+log.stop()
+"""
+    reader, writer = os.pipe()
+    processes = [subprocess.Popen([sys.executable, "-c", program, name], stderr=writer) for name in "abc"]
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        told = [json.loads(line) for line in pipe]
+    assert [process.wait(10) for process in processes] == [0, 0, 0]
+    assert len(told) == 150
+    assert all(set(event["words"]) == {event["who"]} for event in told)
 
 
 def test_pythons_own_logging_goes_the_same_way(path):
