@@ -134,6 +134,8 @@ class Session:
 
     def answer(self, reply: Reply, recipient: str | None = None) -> None:
         """Every reply to the client goes through here: good ones as they are, others explained; 421 also closes."""
+        if self.client.closing and reply.phase is not Phase.MESSAGE:  # a verdict is worth a line of the log even then
+            return  # nobody hears it any more
         if reply.code < 400:
             self.client.write(reply.wire())
             return
