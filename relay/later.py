@@ -128,7 +128,7 @@ def _tools(settings: Settings, service: Service, vault: Vault | None) -> Tools:
         pool=Pool(server, keeping_of(settings)._replace(warm=0), service.deadlines),
         deadlines=service.deadlines,
         plan=_plan(settings),
-        writer=Writer(service.teller.book, settings.hostname, server.host, chosen.max_age),
+        writer=Writer(service.teller.book, settings.hostname, server.host, chosen.max_age, server.login is not None),
         journal=service.journal,
         vault=vault,
         concurrency=chosen.concurrency,

@@ -21,7 +21,8 @@ class Failure:
     sender: str | None = None  # the path of MAIL FROM without its brackets; "" is the null sender
     recipient: str | None = None  # the path of the RCPT TO that was refused; None where the whole message was
     recipients: int | None = None  # how many were named so far
-    login: bool | None = None  # whether this client has logged in
+    login: bool | None = None  # whether somebody has logged in at the upstream, this client or the relay itself
+    own_login: bool | None = None  # whether the relay logs in itself, with what stands in its settings
     user: str | None = None  # the name it logged in with, where the mechanism shows it
     tls: bool | None = None  # whether the way to the upstream is encrypted
     size: int | None = None  # octets of the message, declared or counted

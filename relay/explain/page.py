@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relay.explain.phrases import IN_ENGLISH
-from relay.explain.reason import Reason, Retry, Who
+from relay.explain.reason import OF_LOGINS, Reason, Retry, Who
 from relay.languages import ENGLISH
+from relay.smtp import Phase
 
 if TYPE_CHECKING:
     from relay.explain.failure import Failure
     from relay.explain.phrases import Phrases
-    from relay.smtp import Fault, Phase
+    from relay.smtp import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,17 @@ class Explanation:
         return self.page.reason
 
     @property
+    def of_own_login(self) -> bool:
+        """Whether this is about the relay's own login, which pages take for that of whoever sends."""
+        reply = self.failure.reply
+        of_login = reply.phase is Phase.AUTH or self.page.reason in OF_LOGINS
+        return bool(self.failure.own_login) and of_login and reply.fault is None
+
+    @property
     def who(self) -> Who:
         """Whose move it is."""
-        return self.page.who
+        its_user = self.of_own_login and self.page.who in (Who.SENDER, Who.SOFTWARE)
+        return Who.SENDER_ADMIN if its_user else self.page.who
 
     @property
     def retry(self) -> Retry:

@@ -80,6 +80,20 @@ class Reason(StrEnum):
     UNDEFINED = "undefined"  # the reply does not say: the page then explains what its code means at this point
 
 
+# What a server says of a login that has failed, or is missing: whoever was to log in must act.
+OF_LOGINS = frozenset(
+    {
+        Reason.AUTHREQUIRED,
+        Reason.AUTHCREDENTIALS,
+        Reason.APPPASSWORD,
+        Reason.AUTHDISABLED,
+        Reason.AUTHMECHANISM,
+        Reason.AUTHTEMPORARY,
+        Reason.STARTTLSREQUIRED,
+    }
+)
+
+
 class Usual(NamedTuple):
     """What holds for a reason where its page says nothing else."""
 

@@ -78,7 +78,7 @@ class _Told:
         move = self._phrase("move", who=page.phrases.words[f"who-{page.who}"])
         body = [
             *_wrapped(cut(self._safe(page.title), _LONGEST_TITLE) + "."),
-            *_wrapped(self._safe(page.meaning)),
+            *_wrapped(" ".join(filter(None, (self._own_login(), self._safe(page.meaning))))),
             *_wrapped(" ".join(filter(None, (move, self._safe(page.advice), self._tried())))),
         ]
         room = _LONGEST_REPLY - sum(len(line.encode("utf-8")) + overhead for line in body)
@@ -86,7 +86,7 @@ class _Told:
 
     def short(self, room: int) -> tuple[str, ...]:
         title = cut(self._safe(self._explanation.title), _LONGEST_TITLE)
-        title = ". ".join(filter(None, (title, self._tried().rstrip("."))))
+        title = ". ".join(filter(None, (title, self._own_login().rstrip("."), self._tried().rstrip("."))))
         last = self._last(max(_LEAST_QUOTE, room - len(f"{title}. ".encode())))
         return (_cut_octets(f"{title}. {last}", room),)
 
@@ -105,6 +105,10 @@ class _Told:
     def _seen(self, fault: Fault, words: str) -> str:
         phrases, upstream = self._explanation.phrases, self._explanation.failure.upstream or ""
         return self._safe(f"{phrases.opening(fault)}: {phrases.seen(fault, words, upstream)}").rstrip(". ")
+
+    def _own_login(self) -> str:
+        """Of whose login the page speaks, where it is not that of whoever sends."""
+        return self._phrase("own-login") if self._explanation.of_own_login else ""
 
     def _tried(self) -> str:
         """How often and how long the relay tried it, if more than once."""

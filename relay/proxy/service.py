@@ -177,9 +177,9 @@ class Service:
 
     def _failure(self, session: Session, reply: Reply, recipient: str | None) -> Failure:
         transaction, server = session.transaction, session.server
-        login = _logged_in(session, server)
+        login, own = _logged_in(session, server), server.login is not None
         if transaction is None:
-            return Failure(reply, upstream=server.host, login=login, user=session.user)
+            return Failure(reply, upstream=server.host, login=login, own_login=own, user=session.user)
         connection = transaction.connection
         return Failure(
             reply,
@@ -188,6 +188,7 @@ class Service:
             recipient=recipient,
             recipients=transaction.named,
             login=login,
+            own_login=own,
             user=session.user,
             tls=connection.secure if connection is not None else None,
             size=transaction.size,

@@ -29,6 +29,7 @@ class Writer:
     hostname: str
     upstream: str
     max_age: float
+    own_login: bool = False  # whether the relay logs in itself
 
     async def write(
         self, kind: Kind, letter: Letter, about: tuple[Recipient, ...], spool: Spool, *, bare: bool = False
@@ -62,6 +63,7 @@ class Writer:
             upstream=self.upstream,
             sender=letter.sender.address,
             recipient=about.path.address,
+            own_login=self.own_login and letter.login is None,
             size=letter.size,
             utf8=letter.sender.utf8,
             tries=letter.attempts + 2,  # once live, and this one

@@ -33,6 +33,9 @@ class Fault(StrEnum):
     AUTH_NO_MECHANISM = "auth-no-mechanism"  # the relay's own login finds no mechanism that both sides know
     GARBLED = "garbled"  # what came is not SMTP, or not an answer to what was asked
     OUTCOME_UNKNOWN = "outcome-unknown"  # lost after the final dot: the message may or may not have been taken
+    OFFER_CHANGED = "offer-changed"  # the relay has offered in the upstream's name what this connection to it lacks
+    RECIPIENT_LOST = "recipient-lost"  # on another try a recipient is refused that was accepted before
+    EXHAUSTED = "exhausted"  # this machine has no descriptor or no memory left for a connection
     LOGIN_LOST = "login-lost"  # the upstream closed the connection that carried this client's login
     BUG = "bug"  # the relay itself failed; the traceback is in its log
 
@@ -111,6 +114,9 @@ _WORDING: dict[Fault, _Wording] = {
     Fault.AUTH_NO_MECHANISM: _Wording(451, "4.7.4", "{upstream} offers no login mechanism that the relay can use"),
     Fault.GARBLED: _Wording(451, "4.5.0", "{upstream} did not answer as a mail server does"),
     Fault.OUTCOME_UNKNOWN: _Wording(451, "4.4.2", "the connection to {upstream} was lost before its verdict"),
+    Fault.OFFER_CHANGED: _Wording(451, "4.3.5", "{upstream} offers less than it did when the mail program asked"),
+    Fault.RECIPIENT_LOST: _Wording(451, "4.5.0", "on another try {upstream} refused a recipient that it had accepted"),
+    Fault.EXHAUSTED: _Wording(451, "4.3.1", "this machine has no room for another connection to {upstream}"),
     Fault.BUG: _Wording(451, "4.3.0", "an error inside the relay; its log holds the details"),
     Fault.TOO_MANY_CONNECTIONS: _ours(421, "4.3.2", "too many connections to this relay"),
     Fault.TOO_MANY_CONNECTIONS_ADDRESS: _ours(421, "4.7.0", "too many connections from this address"),
