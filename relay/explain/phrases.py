@@ -56,7 +56,7 @@ PHRASES: dict[str, str] = {
     "said": '{server} said: "{words}"',
     "silent": "{server} said nothing but this code",
     "the-server": "The server",
-    "own-login": "This is about the relay's own login, which stands in its settings.",
+    "own-login": "This is about the relay's own login, in its settings: what is said of you is meant of the relay.",
     "tried": "The relay tried {count} times within {seconds} s.",
     "ref": "[ref {ref}]",
     "letter-failed": "Your mail of {time}{subject} did not reach everybody.",
