@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relay import memory
 from relay.config.problem import SettingsError
 from relay.deadlines import Deadlines
 from relay.explain import BookError
@@ -18,7 +19,7 @@ from relay.proxy.server import ClientConnection
 from relay.proxy.service import Listener, Service, Ways
 from relay.record.counters import Counters
 from relay.record.journal import Journal
-from relay.sockets import BACKLOG, Sockets, bind, name_of
+from relay.sockets import BACKLOG, Sockets, acceptors, bind, name_of
 from relay.upstream.pool import Pool
 
 if TYPE_CHECKING:
@@ -85,7 +86,11 @@ class Relay:
             def client(listener: Listener = listener) -> ClientConnection:
                 return ClientConnection(self.service, listener, loop)
 
-            self._servers += [await loop.create_server(client, sock=sock, backlog=BACKLOG) for sock in sockets]
+            self._servers += [
+                await loop.create_server(client, sock=handle, backlog=BACKLOG)
+                for sock in sockets
+                for handle in acceptors(sock)
+            ]
         if self._servers:
             self.service.pool.warm_up()
         return tuple(name_of(sock) for sockets in self._place.sockets for sock in sockets)
@@ -100,6 +105,7 @@ class Relay:
         old.close()
         if self._later is not None:
             self._later.renew(settings, service)
+        memory.settle()
 
     async def stop(self) -> None:
         """Stop accepting, let the mail in flight finish within `timeouts.drain`, take leave of everybody."""

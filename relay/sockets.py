@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from relay.config.listener import Address
 
 BACKLOG = 2048  # clients that may wait to be accepted
+_ACCEPTS_A_ROUND = 8
+_OTHER_FILES = 100
 
 Sockets = tuple[tuple[socket.socket, ...], ...]  # for each listener, in the order of the settings
 
@@ -39,8 +42,8 @@ def bind(addresses: Iterable[Address], processes: int = 1) -> tuple[Sockets, ...
     return tuple(tuple(tuple(listener[number]) for listener in opened) for number in range(processes))
 
 
-def make_room() -> None:
-    """Let this process open as many files as the system lets it: each client takes two, its own and the upstream's.
+def make_room() -> float:
+    """Let this process open as many files as the system lets it, and return how many.
 
     What a process may open is 1,024 on most systems until it asks for more, which `limits.connections` alone exceeds.
     """
@@ -51,6 +54,23 @@ def make_room() -> None:
 
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        if most != resource.RLIM_INFINITY:
+            return most
+    return math.inf
+
+
+def room_for(clients: int) -> int:
+    """How many files so many clients need: each has a connection here and one to the upstream."""
+    return 2 * clients + _OTHER_FILES
+
+
+def acceptors(sock: socket.socket) -> tuple[socket.socket, ...]:
+    """The socket and more handles of it, for a loop to accept from each.
+
+    uvloop accepts one client from each handle in a round; where all that is done in a round takes long, because many
+    clients keep it busy, those that wait for their greeting would wait for as many rounds as there are of them.
+    """
+    return (sock, *(sock.dup() for _ in range(_ACCEPTS_A_ROUND - 1)))
 
 
 def name_of(sock: socket.socket) -> str:

@@ -140,7 +140,6 @@ class Supervisor:
             self._close_sockets(but=member)  # else clients would wait in them when those who accept there have gone
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - {signal.SIGHUP})  # that waits till somebody listens
             self._places.take_row(member.row)
-            self._counters.row(member.row).set(CLIENTS, 0)  # those of a process that died in this row are gone
             place = Workplace(
                 sockets=member.sockets,
                 log=self._log,
@@ -167,11 +166,17 @@ class Supervisor:
             pid = member.pid
             if not member.ended():
                 continue
+            self._forget_clients(member)
             now = time.monotonic()
             member.short_lives = member.short_lives + 1 if now - member.started < _SHORT_LIFE_SECONDS else 0
             pause = min(0.25 * 2**member.short_lives, _LONGEST_PAUSE_SECONDS) if member.short_lives else 0.0
             self._log.error("worker_died", worker=member.row, pid=pid, restart_in=pause)
             member.due = now + pause
+
+    def _forget_clients(self, member: _Member) -> None:
+        """Those of a process that has ended are gone, and take no places from the others'."""
+        self._places.clear_row(member.row)
+        self._counters.row(member.row).set(CLIENTS, 0)
 
     def _start_those_due(self) -> None:
         for member in self._crew:
@@ -187,6 +192,7 @@ class Supervisor:
             tell_refused(self._log, error)
         else:
             self._tell_all(signal.SIGHUP)
+            memory.settle()
 
     def _stop(self) -> None:
         self._close_sockets()  # nobody may wait there in vain

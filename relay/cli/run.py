@@ -67,6 +67,7 @@ class _Run:
         self._gather = partial(gathered, config, flags)
         self._settings = settings_or_exit(self._gather())
         self._desk = desk
+        self._room = 0.0  # files that this process may open
         self._supervisors: LogWriter  # its log, which the processes inherit
 
     def start(self) -> None:
@@ -75,7 +76,7 @@ class _Run:
         from relay.sockets import make_room
         from relay.supervisor import StartError
 
-        make_room()
+        self._room = make_room()
         try:
             if self._settings.workers > 1:
                 self._supervise()
@@ -97,7 +98,7 @@ class _Run:
         try:
             place = Workplace.alone(settings, log)
             memory.settle()
-            self._serve(settings, book, place, Errand(self._reload(log), partial(_announce, settings, log)))
+            self._serve(settings, book, place, Errand(self._reload(log), partial(self._announce, log)))
         finally:
             log.stop()
 
@@ -107,7 +108,7 @@ class _Run:
         log = self._supervisors = self._log(direct=True)
         office = self._desk is not None or self._settings.web.listen is not None or self._settings.spooling
         supervisor = Supervisor(self._settings, Orders(self._member, self._reload(log), log, office))
-        supervisor.run(partial(_announce, self._settings, log))
+        supervisor.run(partial(self._announce, log))
 
     def _member(self, settings: Settings, book: Book, place: Workplace, errand: Errand) -> None:
         """What each process of several does."""
@@ -131,6 +132,18 @@ class _Run:
 
         _loop_runner()(work())
 
+    def _announce(self, log: LogWriter, addresses: tuple[str, ...]) -> None:
+        """Say on standard error, and in the log if that is elsewhere, that the relay serves, and where."""
+        from relay.sockets import room_for
+
+        settings, needed = self._settings, room_for(self._settings.limits.connections)
+        upstream = settings.upstream.url.place if settings.upstream.url else ""
+        log.info("relay_ready", listen=list(addresses), upstream=upstream)
+        if settings.log.file is not None:
+            typer.echo(f"relay_ready listen={','.join(addresses)} upstream={upstream}", err=True)
+        if self._room < needed:
+            log.warning("few_descriptors", found=self._room, expected=needed, cure="ulimit -n, or limits.connections")
+
     def _log(self, *, direct: bool = False) -> LogWriter:
         from relay.record.log import start_log
 
@@ -148,14 +161,6 @@ class _Run:
             return self._gather().settings()
 
         return reload
-
-
-def _announce(settings: Settings, log: LogWriter, addresses: tuple[str, ...]) -> None:
-    """Say on standard error, and in the log if that is elsewhere, that the relay serves, and where."""
-    upstream = settings.upstream.url.place if settings.upstream.url else ""
-    log.info("relay_ready", listen=list(addresses), upstream=upstream)
-    if settings.log.file is not None:
-        typer.echo(f"relay_ready listen={','.join(addresses)} upstream={upstream}", err=True)
 
 
 def _on_a_terminal(settings: Settings) -> bool:

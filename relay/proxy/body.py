@@ -8,6 +8,8 @@ from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.message import MessageScanner
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relay.proxy.session import Session
     from relay.proxy.transaction import Transaction
     from relay.smtp.message import NewlineGuard
@@ -150,7 +152,7 @@ class Chunk:
             self._transaction.answered(reply)
 
 
-def skip_octets(session: Session, size: int, reply: Reply) -> None:
+def skip_octets(session: Session, size: int, answer: Callable[[], object]) -> None:
     """Read the octets of a BDAT that cannot be passed on, and forget them; then answer."""
     client = session.client
     left = size
@@ -161,13 +163,13 @@ def skip_octets(session: Session, size: int, reply: Reply) -> None:
         left -= len(octets) - len(rest)
         if not left:
             client.take_lines()
-            session.answer(reply)
+            answer()
         return rest
 
     if size:
         client.take_octets(skip)
     else:
-        session.answer(reply)
+        answer()
 
 
 def refusal(fault: Fault, limit: int | None) -> Reply:

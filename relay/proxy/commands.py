@@ -6,6 +6,7 @@ replies stay in order (RFC 2920) without a queue of them.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from relay.proxy import replies
@@ -111,6 +112,8 @@ def rcpt(session: Session, argument: bytes) -> bool:
         if transaction is None:
             return session.error(Fault.BAD_SEQUENCE, "RCPT comes after an accepted MAIL", Phase.RCPT)
         return session.error(Fault.SYNTAX, "RCPT TO:<address> was expected", Phase.RCPT)
+    if transaction.crowded:
+        return False
     fault = recipient_fault(transaction, path, session.service.rules.recipients)
     if fault is None:
         transaction.recipient(path)
@@ -133,7 +136,8 @@ def data(session: Session, argument: bytes) -> bool:
         return session.error(Fault.BAD_SEQUENCE, "DATA comes after MAIL and RCPT", Phase.DATA)
     if argument:
         return session.error(Fault.SYNTAX, "DATA takes no argument", Phase.DATA)
-    return session.refuse(Fault.NO_RECIPIENTS, phase=Phase.DATA)
+    session.answer(transaction.without_recipients())
+    return True
 
 
 def bdat(session: Session, argument: bytes) -> bool:
@@ -143,9 +147,10 @@ def bdat(session: Session, argument: bytes) -> bool:
         return session.error(Fault.SYNTAX, "BDAT needs the number of octets, then LAST if no more follow", Phase.DATA)
     size, last, transaction = int(words[0]), len(words) == 2, session.transaction
     if transaction is None:
-        skip_octets(session, size, reply_for(Fault.BAD_SEQUENCE, Phase.DATA, detail="BDAT comes after MAIL and RCPT"))
+        mistake = partial(session.error, Fault.BAD_SEQUENCE, "BDAT comes after MAIL and RCPT", Phase.DATA)
+        skip_octets(session, size, mistake)
     elif not transaction.accepted:
-        skip_octets(session, size, reply_for(Fault.NO_RECIPIENTS, Phase.DATA))
+        skip_octets(session, size, partial(session.answer, transaction.without_recipients()))
     else:
         transaction.chunk(size, last=last)
     return True

@@ -65,9 +65,13 @@ class SharedPlaces:
         self._own = self._rows[0]
 
     def take_row(self, number: int) -> None:
-        """Be the process of this row; whoever had it before is gone, and so are its clients."""
+        """Be the process of this row."""
         self._own = self._rows[number]
-        self._own[:] = memoryview(bytes(len(self._own) * 4)).cast("I")
+
+    def clear_row(self, number: int) -> None:
+        """The process of this row is gone, and so are its clients."""
+        row = self._rows[number]
+        row[:] = memoryview(bytes(len(row) * 4)).cast("I")
 
     def enter(self, address: str) -> None:
         """Count a client in."""

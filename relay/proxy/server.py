@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from aiosmtpd.smtp import SMTP
 
 from relay.deadlines import NEVER
+from relay.memory import limit_buffers
 from relay.networks import within
 from relay.proxy.opening import read_proxy_header, shake_hands
 from relay.proxy.patience import Lost, Patience
@@ -211,6 +212,7 @@ class ClientConnection(SMTP):
     def encrypted_by(self, transport: asyncio.Transport) -> None:
         """Go on over the encrypted transport: with the greeting, or as if nothing had been said before (RFC 3207)."""
         self.transport = transport
+        limit_buffers(transport)
         self.encrypted = True
         self._shaking = self._paused = False
         if self.listener.implicit_tls:

@@ -6,14 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from relay.proxy.body import Body, Chunk, skip_octets
-from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.proxy.replies import OK
+from relay.smtp import Fault, Phase, Reply, outcome_unknown, reply_for
 from relay.smtp.message import NewlineGuard
-from relay.upstream.exchange import Expected
+from relay.upstream.exchange import Answer, Expected
 
 if TYPE_CHECKING:
     from relay.proxy.session import Session
     from relay.smtp.command import Path
     from relay.upstream.connection import Connection
+
+
+_UNDER_WAY = 100  # commands passed on and not answered: a client that pipelines and reads nothing costs no more
 
 
 class Transaction:
@@ -40,6 +44,7 @@ class Transaction:
         self.body: Body | Chunk | None = None  # while message octets flow
         self._guard: NewlineGuard | None = None  # looks at all chunks of a BDAT message
         self._opening = False
+        self._may_take_later = False  # a recipient was refused for now
         self._over = False
         self._dirty = False  # the upstream remembers a MAIL: RSET before anybody else's
         self._refused = False  # the whole mail was: the next one of anybody gets a connection of better standing
@@ -49,6 +54,11 @@ class Transaction:
     def busy(self) -> bool:
         """Whether replies of the upstream are awaited."""
         return self._opening or (self.connection is not None and self.connection.asked)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many replies are awaited that the next command must wait."""
+        return self.connection is not None and self.connection.under_way >= _UNDER_WAY
 
     @property
     def broken(self) -> bool:
@@ -82,14 +92,18 @@ class Transaction:
         """BDAT (RFC 3030): pass on the command and its octets as they are."""
         connection = self.connection
         if connection is None:
-            skip_octets(self.session, size, self._fault_reply(Phase.MESSAGE if last else Phase.DATA))
+            self._skip(size, self._fault_reply(Phase.DATA))  # the last chunk was not sent: nobody can have taken it
         elif b"CHUNKING" not in connection.capabilities:  # it would take the octets for commands
-            skip_octets(self.session, size, reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA))
+            self._skip(size, reply_for(Fault.OFFER_CHANGED, Phase.DATA, self.server.name))
         else:
             if self._guard is None:  # the first: from now on octets are counted, whatever MAIL has declared
                 self._guard, self.size = NewlineGuard(), 0
             self.body = Chunk(self, size, self._guard, last=last)
             self.body.begin(connection)
+
+    def without_recipients(self) -> Reply:
+        """What DATA is answered where no recipient was accepted: for good only if all were refused for good."""
+        return reply_for(Fault.NO_RECIPIENTS_NOW if self._may_take_later else Fault.NO_RECIPIENTS, Phase.DATA)
 
     def reset(self) -> bool:
         """RSET: pass it on, if there is anything to reset; False if there is not."""
@@ -195,6 +209,9 @@ class Transaction:
         self.connection = connection
         self.server = connection.server
 
+    def _skip(self, size: int, reply: Reply) -> None:
+        skip_octets(self.session, size, partial(self.session.answer, reply))
+
     def _say(self, command: Expected) -> None:
         connection = self.connection
         if connection is None:
@@ -203,6 +220,23 @@ class Transaction:
         connection.say(command)
         if b"PIPELINING" not in connection.capabilities:
             self.client.hold()
+
+    def _say_all(self, commands: tuple[Expected, ...]) -> None:
+        """Together, or where the upstream does not take that, each when the one before it is answered."""
+        pipelines = self.connection is None or b"PIPELINING" in self.connection.capabilities
+        first, *rest = commands
+        if rest and not pipelines:
+            commands = (first._replace(answer=partial(self._answered_before, tuple(rest), first.answer)),)
+        for command in commands:
+            self._say(command)
+
+    def _answered_before(self, rest: tuple[Expected, ...], answer: Answer, reply: Reply) -> None:
+        if self.connection is not None:  # while replies are owed, this mail is not over
+            self._say_all(rest)
+            answer(reply)
+        else:  # the rest is answered at once
+            answer(reply)
+            self._say_all(rest)
 
     def _open(self, commands: tuple[Expected, ...], *, new: bool = False) -> None:
         self._opening = True
@@ -220,8 +254,7 @@ class Transaction:
                 command.answer(found)
         else:
             self._attach(found)
-            for command in commands:
-                found.say(command)
+            self._say_all(commands)
         self.client.proceed()
 
     def _mail_answered(self, reply: Reply) -> None:
@@ -236,12 +269,14 @@ class Transaction:
     def _rcpt_answered(self, address: str, reply: Reply) -> None:
         if reply.ok:
             self.accepted.append(address)
+        elif reply.transient:
+            self._may_take_later = True
         self.answered(reply, address)
 
     def _data_answered(self, reply: Reply) -> None:
         if reply.ok and (self._over or not self.accepted):
             self.drop()  # a message without recipients is not begun, whatever the upstream says
-            reply = reply_for(Fault.NO_RECIPIENTS, Phase.DATA)
+            reply = self.without_recipients()
             self._over = True
         if reply.ok:
             self.body = Body(self)
@@ -252,8 +287,10 @@ class Transaction:
 
     def _reset_answered(self, reply: Reply) -> None:
         self._over = True
-        self._dirty = not reply.ok
-        self.answered(reply)
+        self._dirty = False
+        if not reply.ok:
+            self.drop()  # nothing of the mail is left with a connection that is cut
+        self.answered(reply if reply.ok else OK)
 
     def _release(self) -> None:
         connection = self._let_go()
@@ -289,7 +326,7 @@ class Transaction:
         """What became of the connection; where the final dot was sent, the outcome is unknown whatever became of it."""
         fault, detail = self._broken
         if sent and fault in (Fault.DISCONNECTED, Fault.TIMEOUT, Fault.BUG):
-            fault, detail = Fault.OUTCOME_UNKNOWN, ""
+            return outcome_unknown(fault, phase, self.server.name)
         return reply_for(fault, phase, self.server.name, detail)
 
     def _stop_body(self, verdict: Reply) -> None:

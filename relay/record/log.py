@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_WAITING_LINES = 20_000  # beyond it events are dropped and counted: a full disk must not cost memory, nor a mail
+_WAITING_OCTETS = 8 << 20  # beyond it events are dropped and counted: a full disk must not cost memory, nor a mail
 _STOP_SECONDS = 5.0
 _GATHER_SECONDS = 0.1  # a thread that wakes for each event takes a third of the relay's time
 _SWITCH_SECONDS = 0.0005  # while a thread waits for Python's lock (usually 0.005), each turn of the loop is costly
@@ -67,6 +67,7 @@ class LogWriter:
         self._path = file
         self._told = level == "info"
         self._lines: deque[bytes] = deque()
+        self._put_octets = self._taken_octets = 0  # each is counted by one thread alone
         self._dropped = 0
         self._reopen = self._stopping = False
         self._torn = False  # what was written last ends in the middle of a line
@@ -104,7 +105,7 @@ class LogWriter:
             self._thread.join(_STOP_SECONDS)
 
     def _put(self, event: Event) -> None:
-        if len(self._lines) >= _WAITING_LINES:
+        if self._put_octets - self._taken_octets >= _WAITING_OCTETS:
             self._dropped += 1
             return
         try:
@@ -113,6 +114,7 @@ class LogWriter:
             why = {"what": ascii(event), "why": ascii(error)}
             line = self._render(_stamped("unloggable", why, "error"))
         self._lines.append(line)
+        self._put_octets += len(line)
         if self._thread is None:
             self._write_waiting()
         elif not self._wanted.is_set():
@@ -129,6 +131,7 @@ class LogWriter:
     def _write_waiting(self) -> None:
         self._renew()
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        self._taken_octets += sum(map(len, lines))
         lost, self._dropped = self._dropped, 0
         told = [self._render(_stamped("log_events_dropped", {"count": lost}, "error"))] if lost else []
         try:
@@ -248,7 +251,7 @@ def _stamped(event: str, fields: Event, level: str) -> Event:
 
 
 def _json(event: Event) -> bytes:
-    return orjson.dumps(event, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(event, default=str) + b"\n"  # a copy: what orjson returns holds on to four times its length
 
 
 def _console(file: Path | None) -> Render:

@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from relay.sockets import bind
 
@@ -40,6 +41,8 @@ _HELP = {
 _LABELS = {"failures": ("reason", "phase", "class"), "faults": ("fault",), "spool": ("outcome",)}
 _GAUGES = ("clients",)
 _GRACE_SECONDS = 2  # for whoever is being answered when the relay ends
+_GUESTS = 50  # connections at once, each for so many seconds: those of mail need the descriptors
+_GUEST_SECONDS = 30.0
 
 
 @asynccontextmanager
@@ -57,6 +60,7 @@ async def site(web: Web, counters: Counters, serves: Callable[[], bool]) -> Asyn
     ((sockets,),) = bind([web.listen]) if web.listen is not None else (((),),)
     config = uvicorn.Config(
         _OnlyKnownHosts(pages(counters, serves), web.hosts),
+        http=_Guest,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -101,6 +105,18 @@ class _Collector:
             if value or not labels:  # of hundreds of combinations few ever happen
                 families[name].add_metric(labels, value)
         yield from families.values()
+
+
+class _Guest(H11Protocol):
+    """One connection to the site. The library itself waits for a first request without end."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let it in, for a while, if not too many are here."""
+        super().connection_made(transport)
+        if len(self.connections) > _GUESTS:
+            transport.abort()
+        else:
+            self.loop.call_later(_GUEST_SECONDS, transport.abort)
 
 
 class _OnlyKnownHosts:

@@ -72,6 +72,10 @@ class DeferringTransaction(PatientTransaction):
             if failure is not None:
                 self.drop()
                 return failure
+            if self.left.is_set():  # nobody would hear the verdict: the client will send it again
+                self.drop()
+                await self._intake.drop(pending.id)
+                return reply_for(Fault.DISCONNECTED, Phase.MESSAGE, self.server.name)
         reply = await super().verdict(last)
         return await self._decide(reply, pending)
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from relay.proxy.body import skip_octets
 from relay.proxy.transaction import Transaction
 from relay.retry.copy import CopiedBody, Copy
 from relay.smtp import Fault, Phase, Reply, reply_for
@@ -34,6 +33,7 @@ class PatientTransaction(Transaction):
         self.copy = Copy(memory)
         self.left = asyncio.Event()  # the client has given this mail up
         self._mail_reply: Reply | None = None  # what the upstream says to MAIL, in its present session
+        self._reset: asyncio.Future[Reply] | None = None  # what the connection of a login says to RSET
         self._working = False
 
     @property
@@ -64,7 +64,7 @@ class PatientTransaction(Transaction):
     def chunk(self, size: int, *, last: bool) -> None:
         """BDAT is not offered where a message may have to be sent again."""
         del last
-        skip_octets(self.session, size, reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA))
+        self._skip(size, reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA))
 
     def reset(self) -> bool:
         """RSET is answered here; what the upstream remembers is reset when the connection is given back."""
@@ -107,7 +107,7 @@ class PatientTransaction(Transaction):
 
     async def agree(self) -> Reply:
         """DATA, to the agreement (354) or the refusal."""
-        standing = await self.stand()
+        standing = await self.stand(whole=True)
         return await self.ask(b"DATA", Phase.DATA) if standing.ok else standing
 
     async def verdict(self, last: bytes) -> Reply:
@@ -150,12 +150,12 @@ class PatientTransaction(Transaction):
                 return (carrier.lost or _lost(self))._replace(phase=phase)
         return reply
 
-    async def stand(self) -> Reply:
+    async def stand(self, *, whole: bool = False) -> Reply:
         """Bring the upstream to where this mail stands: MAIL, and every recipient it had taken.
 
         Returns:
             Its reply to MAIL. Where it takes one of the recipients no longer, nobody else is told what it says of that
-            one: the mail was not brought to where it stood.
+            one: only the `whole` mail, if it has no other.
         """
         if self.carrier is not None and self.carrier.alive and self._mail_reply is not None:
             return self._mail_reply
@@ -167,7 +167,8 @@ class PatientTransaction(Transaction):
             again = await self.ask(b"RCPT TO:" + path.wire, Phase.RCPT)
             if not again.ok:
                 self.give_up_session()
-                return _lost(self)._replace(phase=Phase.RCPT)
+                alone = whole and len(self.taken) == 1
+                return again if alone else reply_for(Fault.RECIPIENT_LOST, Phase.RCPT, self.server.name)
         return reply
 
     def give_up_session(self) -> None:
@@ -184,13 +185,15 @@ class PatientTransaction(Transaction):
             connection.quit()
         else:  # it carries the client's login: its next mail needs it
             if dirty:
-                connection.send(b"RSET", Phase.MAIL, lambda reply: None if reply.ok else connection.abort())
+                self._reset = connection.ask(b"RSET", Phase.MAIL)
             self.session.login.keep(connection)
         self.client.throttle(on=False)
 
     async def _say_mail(self, *, new: bool = False) -> tuple[Reply, bool]:
         """MAIL over a connection that is kept, or a `new` one; the reply, and whether a kept one has said nothing."""
-        login = self.session.login
+        login, reset = self.session.login, self._reset
+        if reset is not None and not (await reset).ok and login.connection is not None:
+            login.connection.abort()
         if not login.done:
             found = await self.service.pool.open(new=new)
         elif login.connection is None or login.connection.dead:

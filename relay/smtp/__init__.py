@@ -4,7 +4,7 @@
 A silent or broken peer is *given* a Reply with its Fault, so nothing that comes after has two cases.
 """
 
-from relay.smtp.fault import Fault, reply_for
+from relay.smtp.fault import Fault, outcome_unknown, reply_for
 from relay.smtp.reply import Phase, Reply
 
-__all__ = ["Fault", "Phase", "Reply", "reply_for"]
+__all__ = ["Fault", "Phase", "Reply", "outcome_unknown", "reply_for"]

@@ -64,6 +64,7 @@ class Fault(StrEnum):
     BAD_SEQUENCE = "bad-sequence"
     NOT_SMTP = "not-smtp"  # a web browser, a TLS client on a plain port
     NO_RECIPIENTS = "no-recipients"  # DATA without one accepted recipient
+    NO_RECIPIENTS_NOW = "no-recipients-now"  # nor were all refused for good
     UTF8_NOT_DECLARED = "utf8-not-declared"  # an address with 8-bit octets, but no SMTPUTF8 in MAIL
 
     SPOOL_FULL = "spool-full"  # what failed for now cannot be kept: there is no room
@@ -143,6 +144,7 @@ _WORDING: dict[Fault, _Wording] = {
     Fault.NOT_SMTP: _ours(421, "4.7.0", "what the client sent is not SMTP"),
     Fault.LOGIN_LOST: _Wording(421, "4.4.2", "{upstream} closed the connection after the login"),
     Fault.NO_RECIPIENTS: _ours(554, "5.5.1", "no recipient was accepted"),
+    Fault.NO_RECIPIENTS_NOW: _ours(451, "4.5.1", "no recipient was accepted yet"),
     Fault.SPOOL_FULL: _ours(452, "4.3.1", "there is no room to keep the mail for later"),
     Fault.SPOOL_LOGIN: _ours(451, "4.7.0", "mail sent under a client's own login is not kept for later"),
     Fault.SPOOL_FAILED: _ours(451, "4.3.0", "the mail could not be written down to be kept for later"),
@@ -167,3 +169,9 @@ def reply_for(
         code, status = 421, "4" + status[1:]
     seen = detail or text.format(upstream=upstream or "the upstream")
     return Reply(phase, code, (f"{status} {seen}".encode("utf-8", "replace"),), fault)
+
+
+def outcome_unknown(cause: Fault, phase: Phase, upstream: str) -> Reply:
+    """The Reply where the final dot was sent and no verdict came: the mail may or may not have been taken."""
+    silent = f"{upstream} said neither yes nor no in time" if cause is Fault.TIMEOUT else ""
+    return reply_for(Fault.OUTCOME_UNKNOWN, phase, upstream, silent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import struct
 import sys
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 if sys.platform == "linux":
     import termios
     from fcntl import ioctl
+
+
+_LAST_OCTETS = 65536
 
 
 class Below:
@@ -38,6 +42,13 @@ class Below:
     def unread(self) -> bool:
         """Whether something was said that the loop has not read yet."""
         return self._poll is not None and bool(self._poll.poll(0))
+
+    def last_words(self) -> bytes:
+        """What was said before the connection broke and the loop has not read; without TLS only."""
+        try:
+            return os.read(self._descriptor, _LAST_OCTETS)
+        except OSError:
+            return b""
 
     def unsent(self) -> int:
         """How many octets still wait here because the other side does not read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.smtp import Fault, Phase, Reply, outcome_unknown, reply_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,8 +75,8 @@ class Carrier:
         """The connection is gone; where the final dot was sent, nobody knows what became of the message."""
         name = self.connection.server.name
         unclear = self._sent and bool(pending) and pending[-1].phase is Phase.MESSAGE
-        self.lost = reply_for(
-            Fault.OUTCOME_UNKNOWN if unclear else fault, Phase.MESSAGE, name, "" if unclear else detail
+        self.lost = (
+            outcome_unknown(fault, Phase.MESSAGE, name) if unclear else reply_for(fault, Phase.MESSAGE, name, detail)
         )
         for expected in pending:
             expected.answer(self.lost._replace(phase=expected.phase))

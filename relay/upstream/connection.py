@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from aiosmtplib.protocol import SMTPProtocol
 
 from relay.deadlines import NEVER
+from relay.memory import limit_buffers
 from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.capabilities import NOTHING, Capabilities
 from relay.smtp.hearing import GarbledError, ReplyReader
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 _POLITE_SECONDS = 5.0
 _MAX_POSTPONED = 3
+_REPLIES_A_TURN = 5  # of one connection; then the others have their turn, lest many refusals keep everybody waiting
 _FIRST = (Phase.MAIL, Phase.AUTH)  # what a kept connection is asked first
 _LEAST_TAKEN = 100  # octets a second: less is no slow upstream, but one that only pretends to take the message
 
@@ -59,6 +61,7 @@ class Connection(SMTPProtocol):
         self._replies = ReplyReader()
         self._cut: deque[tuple[int, tuple[bytes, ...]]] = deque()  # replies that are read, but not handed out yet
         self._below = Below()
+        self._broken = False  # not all that was written has arrived
         self._full = False  # the upstream takes octets more slowly than they come
         self._poured = 0  # octets of the message, or of the chunk, so far
         self._chunk_open = False  # octets of a BDAT are still to come: its reply is not due
@@ -99,6 +102,11 @@ class Connection(SMTPProtocol):
     def asked(self) -> bool:
         """Whether replies are awaited."""
         return bool(self.pending or self._unsaid)
+
+    @property
+    def under_way(self) -> int:
+        """How many replies are awaited."""
+        return len(self.pending) + len(self._unsaid)
 
     def ask(self, line: bytes, phase: Phase) -> asyncio.Future[Reply]:
         """Say one command now; the future holds its reply, a Fault's reply if none comes."""
@@ -231,6 +239,7 @@ class Connection(SMTPProtocol):
         """Go on over the encrypted transport."""
         self.transport = transport
         self._below.add(transport)
+        limit_buffers(transport)
         self._over_ssl = self.secure = True
         if self.pending:  # implicit TLS: the greeting has its own time, after the handshake
             self.deadline = self._loop.time() + self.server.waits.replies[Phase.CONNECT]
@@ -239,26 +248,27 @@ class Connection(SMTPProtocol):
         """Cut what came into replies and hand each to the command it answers."""
         if self.dead:
             return
-        owner = self.owner  # the last reply may end its ownership
+        in_turn = bool(self._cut)
         try:
             self._cut.extend(self._replies.feed(data))
-            while self._cut:
-                self._hear(*self._cut.popleft())
         except GarbledError as error:
             self.abort(self._garbled_fault(data), f"{self.server.name} sent {error}")
-        except Exception:  # noqa: BLE001 -- a bug of ours in whoever heard it: this connection is out of step
-            _log.exception("a bug while a reply of %s was worked on", self.server.name)
-            self.abort(Fault.BUG)
-        if owner is not None:
-            owner.upstream_heard()
+        if not in_turn:
+            self._hand_out()
 
     def eof_received(self) -> bool:
         """The upstream has closed its side: it will not answer any more."""
+        self._hand_out(len(self._cut))
         self.abort(Fault.DISCONNECTED)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection broke, or `abort` has cut it."""
+        if exc is not None and not (self.dead or self.secure):
+            # It was writing that failed: what the upstream said before it closed, an early refusal, lies unread.
+            self._broken = True
+            self.data_received(self._below.last_words())
+        self._hand_out(len(self._cut))
         self.abort(Fault.DISCONNECTED, "" if exc is None or not str(exc) else f"{self.server.name}: {exc}")
         self.transport = None
 
@@ -278,6 +288,23 @@ class Connection(SMTPProtocol):
 
     # -- details
 
+    def _hand_out(self, most: int = _REPLIES_A_TURN) -> None:
+        """Hand replies to the commands that they answer; those beyond `most` wait for the next round of the loop."""
+        owner = self.owner  # the last reply may end its ownership
+        try:
+            for _ in range(min(most, len(self._cut))):
+                if self._cut:  # else the connection has ended by what was heard
+                    self._hear(*self._cut.popleft())
+        except GarbledError as error:
+            self.abort(Fault.GARBLED, f"{self.server.name} sent {error}")
+        except Exception:  # noqa: BLE001 -- a bug of ours in whoever heard it: this connection is out of step
+            _log.exception("a bug while a reply of %s was worked on", self.server.name)
+            self.abort(Fault.BUG)
+        if self._cut:
+            self._loop.call_soon(self._hand_out)
+        if owner is not None:
+            owner.upstream_heard()
+
     def _hear(self, code: int, lines: tuple[bytes, ...]) -> None:
         if not self.pending:
             self._hear_unasked(code, lines)
@@ -290,7 +317,7 @@ class Connection(SMTPProtocol):
             return
         if kind < 4 and (kind not in expected.classes or (kind == 3 and GO_ON.get(code) is not expected.phase)):
             raise GarbledError(f"{code} where it cannot stand, as the answer in the phase {expected.phase}")
-        if kind == 2 and expected.phase is Phase.MESSAGE and self._below.unsent():
+        if kind == 2 and expected.phase is Phase.MESSAGE and (self._broken or self._below.unsent()):
             raise GarbledError(f"{code} for a message whose end it cannot have seen")
         self.pending.popleft()
         self._await_next()
@@ -331,7 +358,7 @@ class Connection(SMTPProtocol):
             self.abort()
             owner.upstream_early(Reply(Phase.MESSAGE, code, lines))
             return
-        if self.owner is not None and code == 421:  # RFC 5321 section 3.8: a server may say so at any time, and close
+        if code == 421:  # RFC 5321 section 3.8: a server may say so at any time, and close
             self._closed(lines)
             return
         raise GarbledError(f"{code} that nobody asked for")

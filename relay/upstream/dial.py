@@ -145,7 +145,7 @@ async def _say_ehlo(connection: Connection) -> Reply | None:
         return None
     if reply.permanent and not connection.dead:  # an old server may know HELO only (RFC 5321 section 3.2)
         again = await connection.ask(b"HELO " + name.encode("ascii", "replace"), Phase.EHLO)
-        return None if again.ok else reply
+        return None if again.ok else again if again.transient else reply
     return reply
 
 

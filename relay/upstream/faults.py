@@ -35,6 +35,10 @@ _ERRNO_FAULTS = {
     errno.EPERM: Fault.UNREACHABLE,
     errno.ECONNRESET: Fault.DISCONNECTED,
     errno.EPIPE: Fault.DISCONNECTED,
+    errno.EMFILE: Fault.EXHAUSTED,
+    errno.ENFILE: Fault.EXHAUSTED,
+    errno.ENOMEM: Fault.EXHAUSTED,
+    errno.ENOBUFS: Fault.EXHAUSTED,
 }
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relay.upstream.connection import Connection
     from relay.upstream.server import Login
 
+_CANCEL = b"*"  # RFC 4954 section 4
 _PREFERRED = (b"PLAIN", b"LOGIN", b"CRAM-MD5")
 _PREFERRED_IN_CLEAR = (b"CRAM-MD5", b"PLAIN", b"LOGIN")
 
@@ -44,10 +45,14 @@ async def log_in(connection: Connection, login: Login) -> Reply | None:
         said.append(answer(reply.lines[0]))
         reply = await connection.ask(said[-1], Phase.AUTH)
     if reply.code == 334:  # more questions than the mechanism has; an empty line also ends a refused XOAUTH2
-        reply = await connection.ask(b"" if mechanism == b"XOAUTH2" else b"*", Phase.AUTH)
+        said.append(b"" if mechanism == b"XOAUTH2" else _CANCEL)
+        reply = await connection.ask(said[-1], Phase.AUTH)
     if reply.code == 334:  # it would ask for ever
         connection.abort()
-    if reply.code == 334 or reply.fault is Fault.GARBLED:  # whose words may repeat a secret, cut off in its middle
+    cancelled = said[-1] == _CANCEL and reply.fault is None  # by us: nobody has judged the password
+    if (
+        cancelled or reply.code == 334 or reply.fault is Fault.GARBLED
+    ):  # words may repeat a secret, cut off in its middle
         return reply_for(Fault.GARBLED, Phase.AUTH, server.name)
     return None if reply.ok else without_secrets(reply, (*said, login.password.encode()), login.user)
 
@@ -77,7 +82,7 @@ def _cram_md5(login: Login) -> Step:
         try:
             return auth_crammd5_verify(login.user, login.password, challenge)
         except SMTPAuthenticationError:
-            return b"*"  # the challenge is not base64: cancel (RFC 4954 section 4)
+            return _CANCEL  # the challenge is not base64
 
     return b"", (answer,)
 

@@ -253,6 +253,11 @@ def test_the_octets_of_a_chunk_that_is_refused_are_no_commands(client, upstream)
     assert not any(b"evil" in line for line in upstream.commands)
 
 
+def test_chunks_out_of_order_are_mistakes_that_count(client):
+    answers = codes(client, EHLO + b"BDAT 1 LAST\r\nx" * 30)[1:]
+    assert (set(answers[:-1]), answers[-1]) == ({503}, 421)
+
+
 @pytest.mark.parametrize("leaving", ["half_close", "close", "reset"])
 def test_a_client_that_leaves_in_a_chunk(behaves, relay, leaving):
     client = Attacker(relay.addresses[0])

@@ -37,5 +37,5 @@ def test_the_clients_of_a_process_that_died_are_gone():
     places = SharedPlaces(2)
     places.take_row(0)
     places.enter("192.0.2.1")
-    places.take_row(0)
+    places.clear_row(0)
     assert (places.taken(), places.taken_by("192.0.2.1")) == (0, 0)

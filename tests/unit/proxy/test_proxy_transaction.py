@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ from relay.record.counters import Counters
 from relay.record.journal import Journal
 from relay.record.log import NoLog
 from relay.smtp import Phase
+from relay.smtp.capabilities import Capabilities
 from relay.upstream.connection import Connection
 from relay.upstream.pool import Keeping, Pool
 from relay.upstream.server import Server, Waits
@@ -60,8 +62,8 @@ class Wire:
 
 
 @pytest.fixture
-async def mail(tmp_path):
-    """A mail whose DATA the upstream has agreed to, and the two ends."""
+async def world(tmp_path):
+    """A client that has greeted, and the two ends."""
     (tmp_path / "book.yaml").write_text(_BOOK)
     loop = asyncio.get_running_loop()
     deadlines = Deadlines(loop)
@@ -76,20 +78,26 @@ async def mail(tmp_path):
     upstream.data_received(b"220 upstream.test\r\n")
     pool.give_back(upstream)
     client.connection_made(here)
+    client.data_received(b"EHLO client.test\r\n")
+    yield SimpleNamespace(client=client, upstream=upstream, here=here, there=there)
+    client.connection_lost(None)
+    upstream.abort()
+
+
+@pytest.fixture
+async def mail(world):
+    """A mail whose DATA the upstream has agreed to."""
     for line, reply in (
-        (b"EHLO client.test\r\n", b""),
         (b"MAIL FROM:<a@a.test>\r\n", b"250 Ok\r\n"),
         (b"RCPT TO:<b@b.test>\r\n", b"250 Ok\r\n"),
         (b"DATA\r\n", b"354 Go on\r\n"),
     ):
-        client.data_received(line)
+        world.client.data_received(line)
         await asyncio.sleep(0.01)
-        upstream.data_received(reply)
+        world.upstream.data_received(reply)
         await asyncio.sleep(0.01)
-    assert here.written[-1] == b"354 Go on\r\n"
-    yield SimpleNamespace(client=client, upstream=upstream, here=here, there=there)
-    client.connection_lost(None)
-    upstream.abort()
+    assert world.here.written[-1] == b"354 Go on\r\n"
+    return world
 
 
 async def full_upstream(mail) -> None:
@@ -132,3 +140,56 @@ async def test_a_success_for_a_message_that_has_left_is_believed(mail):
     await asyncio.sleep(0.01)
     assert mail.here.written[-1] == b"250 2.0.0 Ok: queued\r\n"
     assert mail.upstream.deadline != NEVER  # it is kept, for a while
+
+
+REFUSALS = b"".join(b"550 5.1.1 no %d\r\n" % number for number in range(99))
+
+
+async def a_group(world) -> int:
+    """A client names 300 recipients in one breath; how many are passed on."""
+    world.upstream.capabilities = Capabilities.of_ehlo((b"upstream.test", b"PIPELINING"))
+    world.client.data_received(b"MAIL FROM:<a@a.test>\r\n" + b"RCPT TO:<b@b.test>\r\n" * 300)
+    await asyncio.sleep(0.05)
+    return b"".join(world.there.written).count(b"RCPT")
+
+
+async def test_no_more_commands_are_under_way_than_may_be_answered_at_once(world):
+    assert await a_group(world) == 99
+    world.upstream.data_received(b"250 Ok\r\n" + b"250 Ok\r\n" * 40)
+    await asyncio.sleep(0.05)
+    assert b"".join(world.there.written).count(b"RCPT") == 99 + 41
+
+
+async def test_a_burst_of_refusals_lets_others_have_their_turn(world):
+    await a_group(world)
+    loop = asyncio.get_running_loop()
+    turns = []
+
+    def turn() -> None:
+        turns.append(len(world.upstream.pending))
+        if world.upstream.pending:
+            loop.call_soon(turn)
+
+    loop.call_soon(turn)
+    world.upstream.data_received(b"250 Ok\r\n" + REFUSALS)
+    await asyncio.sleep(0.2)
+    assert max(before - after for before, after in pairwise(turns)) <= 10
+
+
+@pytest.mark.parametrize("end", ["eof", "reset"])
+async def test_what_an_upstream_said_before_it_closed_is_heard(world, end: str):
+    await a_group(world)
+    world.upstream.data_received(b"250 Ok\r\n" + REFUSALS)
+    world.upstream.eof_received() if end == "eof" else world.upstream.connection_lost(ConnectionResetError())
+    await asyncio.sleep(0.2)
+    told = b"".join(world.here.written)
+    assert b"no 0" in told and b"no 98" in told
+
+
+async def test_a_success_that_was_said_before_all_could_be_written_is_not_believed(mail, monkeypatch):
+    mail.client.data_received(b"x\r\n.\r\n")
+    await asyncio.sleep(0.01)
+    monkeypatch.setattr(mail.upstream._below, "last_words", lambda: b"250 2.0.0 Ok: queued\r\n")
+    mail.upstream.connection_lost(BrokenPipeError())
+    await asyncio.sleep(0.01)
+    assert mail.here.written[-1].startswith(b"451")

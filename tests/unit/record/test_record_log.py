@@ -94,7 +94,7 @@ def test_what_a_full_disk_did_not_take_is_counted_and_told_later(path, monkeypat
 
 
 def test_too_many_waiting_lines_are_dropped_and_counted(path, monkeypatch):
-    monkeypatch.setattr(log_module, "_WAITING_LINES", 3)
+    monkeypatch.setattr(log_module, "_WAITING_OCTETS", 300)
     monkeypatch.setattr(log_module, "_GATHER_SECONDS", 0.2)
     log = start_log(style="json", file=path, level="info")
     for number in range(10):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -10,9 +13,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from relay.config.settings import Web
 from relay.explain import Reason
+from relay.record import site as site_module
 from relay.record.counters import CLIENTS, MESSAGES, Counters
 from relay.record.site import pages, site
 from relay.smtp import Fault, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 async def ask(app, path: str, host: str = "127.0.0.1:8025") -> httpx.Response:
@@ -74,9 +86,39 @@ async def test_health():
 )
 async def test_a_foreign_name_is_not_answered(host, status):
     web = Web(listen="127.0.0.1:0", hosts=("relay.example.com",))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     web = Web(listen=f"127.0.0.1:{port}", hosts=web.hosts)
     async with site(web, Counters(), lambda: True), httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{port}/livez", headers={"Host": host})
     assert answer.status_code == status
+
+
+@asynccontextmanager
+async def half_a_request(port: int) -> AsyncIterator[asyncio.StreamReader]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: local")
+    yield reader
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_who_asks_only_half_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(site_module, "_GUEST_SECONDS", 0.1)
+    port = free_port()
+    served = site(Web(listen=f"127.0.0.1:{port}"), Counters(), lambda: True)
+    async with served, asyncio.timeout(5), half_a_request(port) as reader:
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+
+
+async def test_one_too_many_is_turned_away(monkeypatch):
+    monkeypatch.setattr(site_module, "_GUESTS", 3)
+    port = free_port()
+    served = site(Web(listen=f"127.0.0.1:{port}"), Counters(), lambda: True)
+    async with served, asyncio.timeout(5), AsyncExitStack() as guests:
+        held = [await guests.enter_async_context(half_a_request(port)) for _ in range(3)]
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.TransportError):
+                await client.get(f"http://127.0.0.1:{port}/livez")
+        assert not any(reader.at_eof() for reader in held)

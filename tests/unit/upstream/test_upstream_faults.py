@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from relay.upstream.faults import seen
+from relay.smtp import Fault
+from relay.upstream.faults import connect_fault, seen
 
 
 @pytest.mark.parametrize(
@@ -21,3 +22,8 @@ from relay.upstream.faults import seen
 )
 def test_an_exception_is_told_in_one_line(error: Exception, words: str):
     assert seen(error) == words
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
+def test_a_machine_without_room_is_not_a_network_without_a_path(number: int):
+    assert connect_fault(OSError(number, os.strerror(number))) is Fault.EXHAUSTED

@@ -126,6 +126,29 @@ async def test_a_login_that_was_refused_is_not_tried_again_at_once():
     assert logins == 1
 
 
+@pytest.mark.parametrize("mechanism", ["plain", "cram-md5"])
+async def test_a_login_that_the_relay_itself_cancels_was_refused_by_nobody(mechanism: str):
+    """An upstream that asks what nobody can answer has not looked at the password."""
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 x\r\n")
+        async for line in reader:
+            replies = {b"EHLO": b"250 AUTH PLAIN CRAM-MD5\r\n", b"AUTH": b"334 a\r\n", b"*\r\n": b"501 Cancelled\r\n"}
+            writer.write(replies.get(line[:4].rstrip() if line != b"*\r\n" else line, b"221 x\r\n"))
+            if line.startswith(b"QUIT"):
+                break
+        writer.close()
+
+    async with await asyncio.start_server(ask, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        login = Login("anna", "hunter2-secret", mechanism)
+        server = Server("127.0.0.1", port, Security.PLAIN, WAITS, login=login)
+        reply = await Pool(server, KEEPING, Deadlines(asyncio.get_running_loop())).open()
+        await asyncio.sleep(0.05)  # until it has taken its leave
+    assert isinstance(reply, Reply)
+    assert (reply.code, reply.fault) == (451, "garbled")
+
+
 async def test_warm_connections_stand_ready_before_anybody_needs_them(server):
     pool = Pool(server, Keeping(idle=4, idle_seconds=30, messages=100, warm=2), Deadlines(asyncio.get_running_loop()))
     pool.warm_up()
