@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 _POLITE_SECONDS = 5.0
 _MAX_POSTPONED = 3
 _REPLIES_A_TURN = 5  # of one connection; then the others have their turn, lest many refusals keep everybody waiting
+_ALL = 1 << 30
 _FIRST = (Phase.MAIL, Phase.AUTH)  # what a kept connection is asked first
 _LEAST_TAKEN = 100  # octets a second: less is no slow upstream, but one that only pretends to take the message
 
@@ -258,7 +259,7 @@ class Connection(SMTPProtocol):
 
     def eof_received(self) -> bool:
         """The upstream has closed its side: it will not answer any more."""
-        self._hand_out(len(self._cut))
+        self._hand_out(_ALL)
         self.abort(Fault.DISCONNECTED)
         return False
 
@@ -268,7 +269,7 @@ class Connection(SMTPProtocol):
             # It was writing that failed: what the upstream said before it closed, an early refusal, lies unread.
             self._broken = True
             self.data_received(self._below.last_words())
-        self._hand_out(len(self._cut))
+        self._hand_out(_ALL)
         self.abort(Fault.DISCONNECTED, "" if exc is None or not str(exc) else f"{self.server.name}: {exc}")
         self.transport = None
 
@@ -289,12 +290,14 @@ class Connection(SMTPProtocol):
     # -- details
 
     def _hand_out(self, most: int = _REPLIES_A_TURN) -> None:
-        """Hand replies to the commands that they answer; those beyond `most` wait for the next round of the loop."""
+        """Hand out at most `most` replies; a refusal, which is costly to explain, ends the turn of this connection."""
         owner = self.owner  # the last reply may end its ownership
         try:
             for _ in range(min(most, len(self._cut))):
-                if self._cut:  # else the connection has ended by what was heard
-                    self._hear(*self._cut.popleft())
+                code, lines = self._cut.popleft()
+                self._hear(code, lines)
+                if not self._cut or (code >= 400 and most == _REPLIES_A_TURN):
+                    break
         except GarbledError as error:
             self.abort(Fault.GARBLED, f"{self.server.name} sent {error}")
         except Exception:  # noqa: BLE001 -- a bug of ours in whoever heard it: this connection is out of step
