@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.explain import Book, Failure, Reason, shipped_chapters
+from relay.explain import Book, Failure, Reason, Retry, shipped_chapters
 from relay.explain.heard import example
 from relay.smtp import Fault, Phase, reply_for
 
@@ -169,3 +169,41 @@ def test_the_words_name_the_concrete_thing(written, told):
 def test_a_connection_that_breaks_is_explained_by_the_step_it_broke_at(phase, page_id):
     failure = Failure(reply_for(Fault.DISCONNECTED, phase, "mx.example.net:25"), "mx.example.net:25")
     assert BOOK.explain(failure).id == page_id
+
+
+@pytest.mark.parametrize(
+    ("fault", "phase", "page_id"),
+    [
+        (Fault.OFFER_CHANGED, Phase.DATA, "upstream-offer-changed"),
+        (Fault.RECIPIENT_LOST, Phase.MESSAGE, "upstream-recipient-lost"),
+        (Fault.EXHAUSTED, Phase.CONNECT, "relay-exhausted"),
+        (Fault.NO_RECIPIENTS, Phase.DATA, "relay-no-recipients"),
+        (Fault.OUTCOME_UNKNOWN, Phase.MESSAGE, "outcome-unknown"),
+        (Fault.DISCONNECTED, Phase.DATA, "upstream-disconnected-at-message"),
+    ],
+)
+def test_what_no_server_said_is_told_by_its_own_page(fault, phase, page_id):
+    failure = Failure(reply_for(fault, phase, "mx.example.net:25"), "mx.example.net:25")
+    assert BOOK.explain(failure).id == page_id
+
+
+@pytest.mark.parametrize("fault", [Fault.OFFER_CHANGED, Fault.RECIPIENT_LOST, Fault.EXHAUSTED])
+def test_what_a_new_connection_may_mend_is_to_be_sent_again(fault):
+    assert BOOK.explain(Failure(reply_for(fault, Phase.DATA))).retry is Retry.LATER
+
+
+@pytest.mark.parametrize(
+    ("fault", "phase", "untrue"),
+    [
+        # every recipient may have been refused only for now
+        (Fault.NO_RECIPIENTS, Phase.DATA, "correct"),
+        # it may have gone before one octet of the message was asked for
+        (Fault.DISCONNECTED, Phase.DATA, "on its way"),
+        # it may have been silent until the relay's time ran out
+        (Fault.OUTCOME_UNKNOWN, Phase.MESSAGE, "broke"),
+        (Fault.OUTCOME_UNKNOWN, Phase.MESSAGE, "lost"),
+    ],
+)
+def test_no_more_is_told_than_is_known(fault, phase, untrue):
+    found = BOOK.explain(Failure(reply_for(fault, phase)))
+    assert untrue not in f"{found.title} {found.meaning} {found.advice}"
