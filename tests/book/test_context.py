@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.explain import Book, Failure, Reason, Retry, shipped_chapters
+from relay.explain import Book, Failure, Reason, Retry, Who, shipped_chapters
 from relay.explain.heard import example
 from relay.smtp import Fault, Phase, reply_for
 
@@ -207,3 +207,104 @@ def test_what_a_new_connection_may_mend_is_to_be_sent_again(fault):
 def test_no_more_is_told_than_is_known(fault, phase, untrue):
     found = BOOK.explain(Failure(reply_for(fault, phase)))
     assert untrue not in f"{found.title} {found.meaning} {found.advice}"
+
+
+@pytest.mark.parametrize(
+    ("written", "page_id"),
+    [
+        ("[phase=data] 550 x1", "code-550-data"),
+        ("[phase=data] 552 x1", "code-550-data"),
+        ("[phase=data] 554 Transaction failed", "code-550-data"),
+        ("[phase=message] 554 Transaction failed", "code-550-message"),
+        ("[phase=data] 554 5.5.1 Error: no valid recipients", "no-recipient-left"),
+        ("[phase=data] 451 x1", "code-451"),
+        ("[phase=message] 451 x1", "code-451-message"),
+    ],
+)
+def test_a_refusal_of_the_command_data_is_not_told_as_one_of_the_content(written, page_id):
+    assert BOOK.explain(example(written)).id == page_id
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("[phase=rcpt] 452 4.3.1 Disk full", Reason.SYSTEMFULL),
+        ("[phase=message] 452 4.3.1 disk full", Reason.SYSTEMFULL),
+        ("[phase=mail] 452 4.3.1 disk full", Reason.SYSTEMFULL),
+        ("452 4.3.1 Storage full", Reason.SYSTEMFULL),
+        ("452 4.3.1 Not enough space for this message", Reason.SYSTEMFULL),
+        ("452 4.3.1 <bob@example.net>: Recipient address rejected: disk is full", Reason.SYSTEMFULL),
+        ("452 4.3.1 The recipient's mail system is full", Reason.SYSTEMFULL),
+        ("452 4.3.1 The server has too many messages", Reason.SYSTEMFULL),
+        ("452 disk full (#4.3.1)", Reason.SYSTEMFULL),
+        ("452 4.3.1 mailbox full", Reason.MAILBOXFULL),
+        ("[phase=rcpt] 452 4.3.1 <bob@example.net>: user over quota", Reason.MAILBOXFULL),
+        ("452 4.3.1 Insufficient storage for this user", Reason.MAILBOXFULL),
+        ("552 5.3.1 Postfach ist voll", Reason.MAILBOXFULL),
+        ("452 4.2.2 Disk full", Reason.MAILBOXFULL),
+        # the words may mean a mailbox, the code the server: the book does not decide
+        ("452 4.3.1 Disk quota exceeded", Reason.UNDEFINED),
+        ("452 4.3.1 Sending quota exceeded", Reason.SENDQUOTA),
+    ],
+)
+def test_a_full_server_is_not_told_as_a_full_mailbox(written, reason):
+    assert BOOK.explain(example(written)).reason is reason
+
+
+@pytest.mark.parametrize("phase", ["connect", "ehlo", "starttls", "mail"])
+@pytest.mark.parametrize("reply", ["450", "450 x1", "450 4.2.0 x1", "550 5.2.0 x1", "554 5.2.0 x1", "451 4.2.0 x1"])
+def test_no_mailbox_is_to_blame_before_a_recipient_was_named(phase, reply):
+    found = BOOK.explain(example(f"[phase={phase}] {reply}"))
+    assert "mailbox" not in f"{found.title} {found.meaning} {found.advice}"
+
+
+@pytest.mark.parametrize("phase", ["rcpt", "data", "message"])
+def test_a_mailbox_that_refused_is_named_once_a_recipient_was(phase):
+    assert BOOK.explain(example(f"[phase={phase}] 450 4.2.0 x1")).id == "status-2-0"
+
+
+@pytest.mark.parametrize("phase", ["connect", "ehlo", "starttls", "auth"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "530 Authentication required",
+        "530 5.7.0 Authentication required",
+        "530 5.7.1 Please log in first",
+        "530 SMTP AUTH is required",
+    ],
+)
+def test_no_sender_is_to_blame_before_one_was_named(phase, reply):
+    found = BOOK.explain(example(f"[phase={phase}] {reply}"))
+    assert found.id == "login-before-anything"
+    assert "sender" not in f"{found.title} {found.meaning} {found.advice}"
+
+
+@pytest.mark.parametrize("phase", ["ehlo", "starttls"])
+@pytest.mark.parametrize("code", [500, 501, 502, 503, 504])
+@pytest.mark.parametrize(
+    "words",
+    ["", "x1", "5.5.1 x1", "5.5.2 x1", "5.5.4 Syntax error", "5.7.4 x1", "Command not recognized", "Bad sequence"],
+)
+def test_what_the_relay_itself_said_is_not_laid_on_the_sending_program(phase, code, words):
+    found = BOOK.explain(example(f"[phase={phase}] {code} {words}".rstrip()))
+    assert "sending program" not in f"{found.title} {found.meaning} {found.advice}"
+    assert found.who in (Who.SENDER_ADMIN, Who.UPSTREAM)
+
+
+@pytest.mark.parametrize(
+    ("written", "page_id"),
+    [
+        ("[phase=ehlo] 500 x1", "code-50x-arrival"),
+        ("[phase=ehlo] 501 x1", "code-501-arrival"),
+        ("[phase=ehlo] 502 5.5.1 x1", "status-5-arrival"),
+        ("[phase=ehlo] 502 5.5.2 Error: command not recognized", "protocol-words-arrival"),
+        ("[phase=ehlo] 504 x1", "code-504-arrival"),
+        ("[phase=starttls] 503 x1", "code-50x-arrival"),
+        ("[phase=starttls] 504 5.7.4 x1", "status-7-4-arrival"),
+        ("[phase=starttls] 502 5.5.1 STARTTLS not implemented", "tls-unavailable"),
+        ("[phase=mail] 500 x1", "code-500"),
+        ("[phase=mail] 503 5.5.1 Bad sequence of commands", "protocol-words"),
+    ],
+)
+def test_at_the_start_the_relay_and_the_server_misunderstand_each_other(written, page_id):
+    assert BOOK.explain(example(written)).id == page_id
