@@ -26,6 +26,9 @@ _SEEN = {
 _SEEN_OF = {
     Fault.GARBLED: "no-usable-reply",
     Fault.OUTCOME_UNKNOWN: "no-verdict",
+    Fault.RECIPIENT_LOST: "no-verdict",
+    Fault.OFFER_CHANGED: "refused-by-relay",
+    Fault.EXHAUSTED: "relay-failed",
     Fault.BUG: "relay-failed",
     Fault.TLS: "no-secure-connection",
     Fault.TLS_NOT_OFFERED: "no-secure-connection",
