@@ -358,7 +358,7 @@ class ClientConnection(SMTP):
         """Go on in the next round of the loop with what is left."""
         if self._buffer and not self._turn_over:
             self._turn_over = True
-            self.loop.call_soon(self._next_turn)
+            self.service.deadlines.in_turn(self._next_turn)
 
     def _next_turn(self) -> None:
         self._turn_over = False

@@ -304,7 +304,7 @@ class Connection(SMTPProtocol):
             _log.exception("a bug while a reply of %s was worked on", self.server.name)
             self.abort(Fault.BUG)
         if self._cut:
-            self._loop.call_soon(self._hand_out)
+            self._deadlines.in_turn(self._hand_out)
         if owner is not None:
             owner.upstream_heard()
 

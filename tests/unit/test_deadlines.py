@@ -18,9 +18,19 @@ class Clock:
     def __init__(self) -> None:
         self.now = 0.0
         self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.soon: list[Callable[[], None]] = []
 
     def time(self) -> float:
         return self.now
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def round(self) -> None:
+        """What was to be called soon is called now."""
+        due, self.soon = self.soon, []
+        for callback in due:
+            callback()
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> object:
         self.timers.append((self.now + seconds, callback))
@@ -125,3 +135,32 @@ def test_one_that_expires_may_end_another(clock: Clock, deadlines: Deadlines):
     deadlines.watch(second)
     clock.advance(5)
     assert (first.expired, second.expired) == (1, 0)
+
+
+def test_those_who_have_much_to_do_share_a_little_of_each_round(clock, deadlines):
+    done = []
+
+    def work(name: str, left: int) -> None:
+        clock.now += 0.008
+        done.append(name)
+        if left > 1:
+            deadlines.in_turn(lambda: work(name, left - 1))
+
+    for name in "abcd":
+        deadlines.in_turn(lambda name=name: work(name, 2))
+    rounds = []
+    while clock.soon:
+        assert len(clock.soon) == 1
+        done.clear()
+        clock.round()
+        rounds.append("".join(done))
+    assert rounds == ["abc", "dab", "cd"]
+
+
+def test_a_bug_in_ones_turn_costs_nobody_else_his(clock, deadlines, caplog):
+    done = []
+    deadlines.in_turn(lambda: 1 / 0)
+    deadlines.in_turn(lambda: done.append("b"))
+    clock.round()
+    assert done == ["b"]
+    assert "ZeroDivisionError" in caplog.text
