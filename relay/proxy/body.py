@@ -138,7 +138,7 @@ class Chunk:
     def _heard(self, reply: Reply) -> None:
         if reply.ok and not self.complete:  # a success for octets that it cannot have seen
             self._transaction.lose(Fault.GARBLED)
-            reply = reply_for(Fault.GARBLED, reply.phase, self._transaction.server.name)
+            reply = reply_for(Fault.GARBLED, Phase.DATA, self._transaction.server.name)  # the last octet has not left
         if self._reply is None:
             self._reply = reply
             if self.complete:
