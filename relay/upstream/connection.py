@@ -148,11 +148,9 @@ class Connection(SMTPProtocol):
         A reply that lies unread now would be taken for the verdict, an early `250` for a success. So the end waits for
         the next round of the loop while there is something to read; a reply that is begun and stays half is no reply.
         """
-        if (
-            postponed < _MAX_POSTPONED
-            and not self.dead
-            and (self._below.unread() or self._cut or not self._replies.empty)
-        ):
+        if self._cut:
+            self._hand_out(_ALL)
+        if postponed < _MAX_POSTPONED and not self.dead and (self._below.unread() or not self._replies.empty):
             self._loop.call_later(0, lambda: self.when_heard(act, postponed=postponed + 1))
             return
         if not self._replies.empty:

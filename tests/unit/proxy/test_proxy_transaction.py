@@ -176,6 +176,20 @@ async def test_a_burst_of_refusals_lets_others_have_their_turn(world):
     assert max(before - after for before, after in pairwise(turns)) <= 10
 
 
+async def test_a_success_read_together_with_354_is_no_verdict_however_late_its_turn_comes(world, monkeypatch):
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(world.upstream._deadlines, "in_turn", lambda work: loop.call_later(0.1, work))
+    world.upstream.capabilities = Capabilities.of_ehlo((b"upstream.test", b"PIPELINING"))
+    group = b"MAIL FROM:<a@a.test>\r\n" + b"RCPT TO:<b@b.test>\r\n" * 3 + b"DATA\r\n"
+    world.client.data_received(group + b"x\r\n.\r\n")
+    await asyncio.sleep(0.01)
+    world.upstream.data_received(b"250 Ok\r\n" * 4 + b"354 Go on\r\n" + b"250 2.0.0 Ok: queued\r\n")
+    await asyncio.sleep(0.3)
+    told = b"".join(world.here.written)
+    assert b"queued" not in told
+    assert b"\r\n451 " in told
+
+
 @pytest.mark.parametrize("end", ["eof", "reset"])
 async def test_what_an_upstream_said_before_it_closed_is_heard(world, end: str):
     await a_group(world)
