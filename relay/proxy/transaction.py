@@ -217,9 +217,9 @@ class Transaction:
         if connection is None:
             command.answer(self._fault_reply(command.phase))
             return
-        connection.say(command)
         if b"PIPELINING" not in connection.capabilities:
             self.client.hold()
+        connection.say(command)  # which is answered at once where the connection has just died
 
     def _say_all(self, commands: tuple[Expected, ...]) -> None:
         """Together, or where the upstream does not take that, each when the one before it is answered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from fuzz_upstream import Said
 from fuzz_world import World
 
 if TYPE_CHECKING:
@@ -117,4 +118,20 @@ def test_a_command_may_have_a_name_of_the_model(world: World):
     client = world.connect()
     client.say(b"CHUNK\r\nMESSAGE x\r\nCONNECT\r\nOVERLONG\r\n")
     world.settle()
+    assert client.waiting == []
+
+
+def test_a_client_goes_on_after_a_mail_whose_new_connection_died_before_it_was_said(world: World):
+    client = world.connect()
+    client.say(b"HELO client.test\r\nMAIL FROM:<s1@a.test>\r\n")
+    world.settle()
+    (upstream,) = world.upstreams
+    upstream.answer(world.good(("CONNECT", b"")))
+    world.settle()
+    for _ in range(2):  # the second is an answer to nothing
+        upstream.answer(Said(220, b"220 again\r\n"))
+    world.settle()
+    assert client.waiting == []
+    client.say(b"MAIL FROM:<s2@a.test>\r\n")
+    world.answer_all()
     assert client.waiting == []
