@@ -150,6 +150,8 @@ class Supervisor:
                 lifeline=self._lifeline,
             )
             self._work(self._settings, self._book, place, Errand(self._reload, lambda _: self._tell_ready(member)))
+        except KeyboardInterrupt:  # a second Ctrl-C at the terminal reaches every process
+            return 130
         except BaseException as error:  # noqa: BLE001 -- whatever it is; the process's own log is closed by now
             self._log.error("worker_failed", worker=member.row, why=str(error), exception=traceback.format_exc())
             return 1

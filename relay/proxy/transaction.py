@@ -231,10 +231,10 @@ class Transaction:
             self._say(command)
 
     def _answered_before(self, rest: tuple[Expected, ...], answer: Answer, reply: Reply) -> None:
-        if self.connection is not None:  # while replies are owed, this mail is not over
-            self._say_all(rest)
+        if self.connection is not None:
+            self._say_all(rest)  # first, lest the mail seem to be over with this reply
             answer(reply)
-        else:  # the rest is answered at once
+        else:  # the rest is answered at once, behind this one
             answer(reply)
             self._say_all(rest)
 
@@ -289,7 +289,7 @@ class Transaction:
         self._over = True
         self._dirty = False
         if not reply.ok:
-            self.drop()  # nothing of the mail is left with a connection that is cut
+            self.drop()  # nothing of the mail is left with a connection that is cut, be it that of a login
         self.answered(reply if reply.ok else OK)
 
     def _release(self) -> None:

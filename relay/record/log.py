@@ -26,7 +26,7 @@ _STOP_SECONDS = 5.0
 _GATHER_SECONDS = 0.1  # a thread that wakes for each event takes a third of the relay's time
 _SWITCH_SECONDS = 0.0005  # while a thread waits for Python's lock (usually 0.005), each turn of the loop is costly
 _PIPE_OCTETS = 4096  # written to a pipe at once, they are not mixed with another program's (PIPE_BUF of pipe(7))
-_LOCK_TRIES, _LOCK_SECONDS = 20, 0.01  # and the time between two: for lines that are longer
+_LOCK_TRIES, _LOCK_SECONDS = 20, 0.01  # of who must not wait, and the time between two
 
 Event = dict[str, Any]
 Render = Callable[[Event], bytes]
@@ -131,7 +131,6 @@ class LogWriter:
     def _write_waiting(self) -> None:
         self._renew()
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
-        self._taken_octets += sum(map(len, lines))
         lost, self._dropped = self._dropped, 0
         told = [self._render(_stamped("log_events_dropped", {"count": lost}, "error"))] if lost else []
         try:
@@ -140,6 +139,7 @@ class LogWriter:
                     self._write(octets)
         except OSError:  # a full disk, a closed pipe: the mail goes on, and the log tells later what it lacks
             self._dropped += lost + len(lines)
+        self._taken_octets += sum(map(len, lines))
 
     def _write(self, octets: bytes) -> None:
         """Write all of it; a disk that is full in the middle of a line does not spoil the next one, too.
@@ -216,18 +216,23 @@ def _alone(descriptor: int, *, waits: bool) -> Iterator[None]:
 
     Who must not wait goes on without: the others are held up for long only where nobody reads the pipe.
     """
-    locked = False
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode) and hasattr(os, "lockf"):
-        for _ in range(1 if waits else _LOCK_TRIES):
-            with suppress(OSError):
-                os.lockf(descriptor, os.F_LOCK if waits else os.F_TLOCK, 0)
-                locked = True
-                break
+    kind = os.fstat(descriptor).st_mode
+    if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+        yield
+        return
+    for _ in range(1 if waits else _LOCK_TRIES):
+        try:
+            os.lockf(descriptor, os.F_LOCK if waits else os.F_TLOCK, 0)
+        except (BlockingIOError, PermissionError):  # another holds it
             time.sleep(_LOCK_SECONDS)
+        except OSError:  # it knows no locks
+            break
+        else:
+            break
     try:
         yield
     finally:
-        if locked:
+        with suppress(OSError):
             os.lockf(descriptor, os.F_ULOCK, 0)
 
 

@@ -113,10 +113,14 @@ class _Guest(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let it in, for a while, if not too many are here."""
         super().connection_made(transport)
+        self._end = self.loop.call_later(_GUEST_SECONDS, transport.abort)
         if len(self.connections) > _GUESTS:
             transport.abort()
-        else:
-            self.loop.call_later(_GUEST_SECONDS, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has left."""
+        self._end.cancel()
+        super().connection_lost(exc)
 
 
 class _OnlyKnownHosts:

@@ -19,6 +19,7 @@ from relay.upstream.carrier import Carrier
 if TYPE_CHECKING:
     from relay.proxy.session import Session
     from relay.smtp.command import Path
+    from relay.upstream.connection import Connection
 
 Step = Coroutine[Any, Any, Reply]
 
@@ -33,7 +34,7 @@ class PatientTransaction(Transaction):
         self.copy = Copy(memory)
         self.left = asyncio.Event()  # the client has given this mail up
         self._mail_reply: Reply | None = None  # what the upstream says to MAIL, in its present session
-        self._reset: asyncio.Future[Reply] | None = None  # what the connection of a login says to RSET
+        self._rset_said: asyncio.Future[None] | None = None  # done when the connection of a login has answered RSET
         self._working = False
 
     @property
@@ -185,15 +186,15 @@ class PatientTransaction(Transaction):
             connection.quit()
         else:  # it carries the client's login: its next mail needs it
             if dirty:
-                self._reset = connection.ask(b"RSET", Phase.MAIL)
+                self._rset_said = _reset(connection)
             self.session.login.keep(connection)
         self.client.throttle(on=False)
 
     async def _say_mail(self, *, new: bool = False) -> tuple[Reply, bool]:
         """MAIL over a connection that is kept, or a `new` one; the reply, and whether a kept one has said nothing."""
-        login, reset = self.session.login, self._reset
-        if reset is not None and not (await reset).ok and login.connection is not None:
-            login.connection.abort()
+        login = self.session.login
+        if self._rset_said is not None:
+            await asyncio.shield(self._rset_said)  # a try that outlasts its time does not cancel it
         if not login.done:
             found = await self.service.pool.open(new=new)
         elif login.connection is None or login.connection.dead:
@@ -269,6 +270,20 @@ class PatientTransaction(Transaction):
             self.body = None
             self.drop()
         self._release()
+
+
+def _reset(connection: Connection) -> asyncio.Future[None]:
+    """Say RSET; what is left of a mail in spite of it ends with the connection. The future is done with the reply."""
+    answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def heard(reply: Reply) -> None:
+        if not reply.ok:
+            connection.abort()
+        answered.set_result(None)
+
+    connection.send(b"RSET", Phase.MAIL, heard)
+    connection.flush()
+    return answered
 
 
 async def _said(reply: Reply) -> Reply:

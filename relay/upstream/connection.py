@@ -34,7 +34,6 @@ _log = logging.getLogger(__name__)
 _POLITE_SECONDS = 5.0
 _MAX_POSTPONED = 3
 _REPLIES_A_TURN = 5  # of one connection; then the others have their turn, lest many refusals keep everybody waiting
-_ALL = 1 << 30
 _FIRST = (Phase.MAIL, Phase.AUTH)  # what a kept connection is asked first
 _LEAST_TAKEN = 100  # octets a second: less is no slow upstream, but one that only pretends to take the message
 
@@ -86,7 +85,8 @@ class Connection(SMTPProtocol):
 
     def flush(self) -> None:
         """Write now what is to be said, in one piece. Only from then on can a reply be the answer to it."""
-        if self._unsaid and (len(self._cut) > len(self.pending) or not (self.pending or self._replies.empty)):
+        if self._unsaid and len(self._cut) + (not self._replies.empty) > len(self.pending):
+            self._hear_all()  # a farewell among them says more
             self._begun_too_early()
         said, self._unsaid = self._unsaid, []
         if said:
@@ -149,7 +149,7 @@ class Connection(SMTPProtocol):
         the next round of the loop while there is something to read; a reply that is begun and stays half is no reply.
         """
         if self._cut:
-            self._hand_out(_ALL)
+            self._hear_all()
         if postponed < _MAX_POSTPONED and not self.dead and (self._below.unread() or not self._replies.empty):
             self._loop.call_later(0, lambda: self.when_heard(act, postponed=postponed + 1))
             return
@@ -247,17 +247,18 @@ class Connection(SMTPProtocol):
         """Cut what came into replies and hand each to the command it answers."""
         if self.dead:
             return
-        in_turn = bool(self._cut)
+        awaits_turn = bool(self._cut)
         try:
             self._cut.extend(self._replies.feed(data))
         except GarbledError as error:
             self.abort(self._garbled_fault(data), f"{self.server.name} sent {error}")
-        if not in_turn:
-            self._hand_out()
+            return
+        if not awaits_turn:
+            self._take_turn()
 
     def eof_received(self) -> bool:
         """The upstream has closed its side: it will not answer any more."""
-        self._hand_out(_ALL)
+        self._hear_all()
         self.abort(Fault.DISCONNECTED)
         return False
 
@@ -267,7 +268,7 @@ class Connection(SMTPProtocol):
             # It was writing that failed: what the upstream said before it closed, an early refusal, lies unread.
             self._broken = True
             self.data_received(self._below.last_words())
-        self._hand_out(_ALL)
+        self._hear_all()
         self.abort(Fault.DISCONNECTED, "" if exc is None or not str(exc) else f"{self.server.name}: {exc}")
         self.transport = None
 
@@ -287,24 +288,33 @@ class Connection(SMTPProtocol):
 
     # -- details
 
-    def _hand_out(self, most: int = _REPLIES_A_TURN) -> None:
-        """Hand out at most `most` replies; a refusal, which is costly to explain, ends the turn of this connection."""
+    def _take_turn(self) -> None:
+        """Hand out some replies; a refusal, which is costly to explain, ends the turn of this connection."""
         owner = self.owner  # the last reply may end its ownership
+        self._hand_out(_REPLIES_A_TURN, until_refusal=True)
+        if self._cut:
+            self._deadlines.in_turn(self._take_turn)
+        if owner is not None:
+            owner.upstream_heard()
+
+    def _hear_all(self) -> None:
+        """Hand out all replies that were read, out of turn: something comes that they must not be taken for."""
+        self._hand_out(len(self._cut))
+
+    def _hand_out(self, most: int, *, until_refusal: bool = False) -> None:
         try:
-            for _ in range(min(most, len(self._cut))):
+            for _ in range(most):
+                if not self._cut:  # there are no more, or the connection has ended by the last
+                    return
                 code, lines = self._cut.popleft()
                 self._hear(code, lines)
-                if not self._cut or (code >= 400 and most == _REPLIES_A_TURN):
-                    break
+                if code >= 400 and until_refusal:
+                    return
         except GarbledError as error:
             self.abort(Fault.GARBLED, f"{self.server.name} sent {error}")
         except Exception:  # noqa: BLE001 -- a bug of ours in whoever heard it: this connection is out of step
             _log.exception("a bug while a reply of %s was worked on", self.server.name)
             self.abort(Fault.BUG)
-        if self._cut:
-            self._deadlines.in_turn(self._hand_out)
-        if owner is not None:
-            owner.upstream_heard()
 
     def _hear(self, code: int, lines: tuple[bytes, ...]) -> None:
         if not self.pending:

@@ -28,7 +28,7 @@ class Owner(Protocol):
     """Whoever holds the connection for a while and must hear what no command asked for."""
 
     def upstream_heard(self) -> None:
-        """A batch of replies has been handed out: write what has gathered."""
+        """Replies have been handed out: go on with what had to wait for them."""
 
     def upstream_early(self, reply: Reply) -> None:
         """A refusal came while the message was still on its way: it is the verdict."""

@@ -50,9 +50,8 @@ async def log_in(connection: Connection, login: Login) -> Reply | None:
     if reply.code == 334:  # it would ask for ever
         connection.abort()
     cancelled = said[-1] == _CANCEL and reply.fault is None  # by us: nobody has judged the password
-    if (
-        cancelled or reply.code == 334 or reply.fault is Fault.GARBLED
-    ):  # words may repeat a secret, cut off in its middle
+    # The words of a garbled reply may repeat a secret, cut off in its middle.
+    if cancelled or reply.code == 334 or reply.fault is Fault.GARBLED:
         return reply_for(Fault.GARBLED, Phase.AUTH, server.name)
     return None if reply.ok else without_secrets(reply, (*said, login.password.encode()), login.user)
 

@@ -190,6 +190,21 @@ async def test_a_success_read_together_with_354_is_no_verdict_however_late_its_t
     assert b"\r\n451 " in told
 
 
+async def test_a_reply_begun_before_its_command_is_said_is_not_believed_while_others_wait_for_their_turn(world):
+    world.upstream.capabilities = Capabilities.of_ehlo((b"upstream.test", b"PIPELINING"))
+    world.client.data_received(b"MAIL FROM:<a@a.test>\r\n" + b"RCPT TO:<b@b.test>\r\n" * 2)
+    await asyncio.sleep(0.01)
+    world.upstream.data_received(b"250 Ok\r\n")
+    await asyncio.sleep(0.01)
+    world.client.data_received(b"RCPT TO:<third@b.test>\r\n")
+    world.upstream.data_received(b"550 5.1.1 b\r\n250 c\r\n250 beg")
+    await asyncio.sleep(0.01)
+    world.upstream.data_received(b"un too early\r\n")
+    await asyncio.sleep(0.01)
+    assert b"begun too early" not in b"".join(world.here.written)
+    assert world.upstream.dead
+
+
 @pytest.mark.parametrize("end", ["eof", "reset"])
 async def test_what_an_upstream_said_before_it_closed_is_heard(world, end: str):
     await a_group(world)
