@@ -150,7 +150,7 @@ def bdat(session: Session, argument: bytes) -> bool:
         mistake = partial(session.error, Fault.BAD_SEQUENCE, "BDAT comes after MAIL and RCPT", Phase.DATA)
         skip_octets(session, size, mistake)
     elif not transaction.accepted:
-        skip_octets(session, size, partial(session.answer, transaction.without_recipients()))
+        transaction.skip(size, transaction.without_recipients())
     else:
         transaction.chunk(size, last=last)
     return True

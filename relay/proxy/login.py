@@ -175,8 +175,9 @@ class Login:
         session = self._session
         session.client.go_on()
         if reply.code == 334 and self._observer is not None and self._observer.answers >= _MAX_ANSWERS:
-            self._drop()  # it would ask for ever
             self._refused(reply_for(Fault.GARBLED, Phase.AUTH, self.server.name))
+            if self.connection is not None:
+                self.connection.abort()  # it would ask for ever
         elif reply.code == 334:
             self.listening = True
             session.answer(reply)
@@ -214,12 +215,6 @@ class Login:
         """What no refusal may quote: a mechanism that nobody offers may be a password, mistyped."""
         offered = self.connection.capabilities.mechanisms if self.connection is not None else ()
         return self._said if mechanism in offered else [*self._said, mechanism]
-
-    def _drop(self) -> None:
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            connection.owner = None
-            connection.abort()
 
 
 def _fault_of(mechanism: bytes, initial: bytes) -> Fault | None:

@@ -92,14 +92,18 @@ class Transaction:
         """BDAT (RFC 3030): pass on the command and its octets as they are."""
         connection = self.connection
         if connection is None:
-            self._skip(size, self._fault_reply(Phase.DATA))  # the last chunk was not sent: nobody can have taken it
+            self.skip(size, self._fault_reply(Phase.DATA))  # the last chunk was not sent: nobody can have taken it
         elif b"CHUNKING" not in connection.capabilities:  # it would take the octets for commands
-            self._skip(size, reply_for(Fault.OFFER_CHANGED, Phase.DATA, self.server.name))
+            self.skip(size, reply_for(Fault.OFFER_CHANGED, Phase.DATA, self.server.name))
         else:
             if self._guard is None:  # the first: from now on octets are counted, whatever MAIL has declared
                 self._guard, self.size = NewlineGuard(), 0
             self.body = Chunk(self, size, self._guard, last=last)
             self.body.begin(connection)
+
+    def skip(self, size: int, reply: Reply) -> None:
+        """The octets of a BDAT that cannot be passed on; `reply` is why."""
+        skip_octets(self.session, size, partial(self.session.answer, reply))
 
     def without_recipients(self) -> Reply:
         """What DATA is answered where no recipient was accepted: for good only if all were refused for good."""
@@ -208,9 +212,6 @@ class Transaction:
         connection.owner = self
         self.connection = connection
         self.server = connection.server
-
-    def _skip(self, size: int, reply: Reply) -> None:
-        skip_octets(self.session, size, partial(self.session.answer, reply))
 
     def _say(self, command: Expected) -> None:
         connection = self.connection

@@ -65,7 +65,7 @@ class PatientTransaction(Transaction):
     def chunk(self, size: int, *, last: bool) -> None:
         """BDAT is not offered where a message may have to be sent again."""
         del last
-        self._skip(size, reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA))
+        self.skip(size, reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA))
 
     def reset(self) -> bool:
         """RSET is answered here; what the upstream remembers is reset when the connection is given back."""
