@@ -48,6 +48,7 @@ class Connection(SMTPProtocol):
         self.owner: Owner | None = None
         self.capabilities: Capabilities = NOTHING
         self.secure = False
+        self._clear = True  # replies lie in the socket as they are
         self.dead = False
         self._ended_by = (Fault.DISCONNECTED, "")
         self.private = False  # carries one client's own login: never shared
@@ -234,6 +235,10 @@ class Connection(SMTPProtocol):
         self._expect(Expected(Phase.CONNECT, _unless_cancelled(self.greeting), CLASSES[Phase.CONNECT], b""))
         self._deadlines.watch(self)
 
+    def begin_tls(self) -> None:
+        """From now on the octets of the socket belong to the TLS over it, which may also close it."""
+        self._clear = False
+
     def use_tls(self, transport: asyncio.BaseTransport) -> None:
         """Go on over the encrypted transport."""
         self.transport = transport
@@ -264,7 +269,7 @@ class Connection(SMTPProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection broke, or `abort` has cut it."""
-        if exc is not None and not (self.dead or self.secure):
+        if exc is not None and self._clear and not self.dead:
             # It was writing that failed: what the upstream said before it closed, an early refusal, lies unread.
             self._broken = True
             self.data_received(self._below.last_words())

@@ -89,6 +89,7 @@ async def encrypt(connection: Connection, phase: Phase) -> Reply | None:
         return reply_for(Fault.TLS_WRONG_PORT, phase, server.name)
     try:
         context = server.tls_context
+        connection.begin_tls()
         transport = await asyncio.get_running_loop().start_tls(
             cast("asyncio.Transport", connection.transport),
             connection,
@@ -160,14 +161,12 @@ async def _start_tls(connection: Connection) -> Reply | None:
         return reply
     for _ in range(_HEARING_ROUNDS):  # what came with the 220, be it the end of the connection, is read first
         await asyncio.sleep(0)
-        if connection.dead or connection.usable():
-            break
-    if connection.usable():
-        refusal = await encrypt(connection, Phase.STARTTLS)
-        connection.capabilities = NOTHING  # anybody on the way may have written them (RFC 3207 section 4.2)
-        return refusal or await _say_ehlo(connection)
-    if connection.dead and (end := connection.why_dead(Phase.STARTTLS)).fault is not Fault.GARBLED:
-        return end
+        if connection.usable():
+            refusal = await encrypt(connection, Phase.STARTTLS)
+            connection.capabilities = NOTHING  # anybody on the way may have written them (RFC 3207 section 4.2)
+            return refusal or await _say_ehlo(connection)
+        if connection.dead and (end := connection.why_dead(Phase.STARTTLS)).fault is not Fault.GARBLED:
+            return end
     connection.abort()  # octets behind the 220 were not said under encryption (RFC 3207 section 6)
     return reply_for(Fault.GARBLED, Phase.STARTTLS, server.name, f"{server.name} sent octets before the TLS handshake")
 
