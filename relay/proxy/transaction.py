@@ -23,8 +23,8 @@ _UNDER_WAY = 100  # commands passed on and not answered: a client that pipelines
 class Transaction:
     """From MAIL to the verdict. Owns its connection meanwhile, and answers for whatever happens to it.
 
-    A kept connection that turns out to be dead before it has answered anything, or takes its leave then, is replaced
-    by a new one, silently: nothing of this mail can have been taken by it.
+    A kept connection that turns out to be dead or out of step before it has answered anything, or takes its leave then,
+    is replaced by a new one, silently: nothing of this mail can have been taken by it.
     """
 
     tries: int = 1  # of the command that was answered last, and the seconds they took together

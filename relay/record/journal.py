@@ -87,7 +87,7 @@ class Journal:
             upstream=message.upstream,
             words=self._hidden(message.words, (message.sender, *message.recipients, message.user)),
             sender=self._shown(message.sender),
-            recipients=[self._shown(address) for address in message.recipients[:_RECIPIENTS_NAMED]],
+            recipients=list(map(self._shown, message.recipients[:_RECIPIENTS_NAMED])),
             recipient_count=len(message.recipients),
             client=occasion.client,
             tls=message.tls,
@@ -120,7 +120,7 @@ class Journal:
         tell(
             event,
             letter=letter,
-            recipients=[self._shown(address) for address in addresses[:_RECIPIENTS_NAMED]],
+            recipients=list(map(self._shown, addresses[:_RECIPIENTS_NAMED])),
             recipient_count=len(addresses),
             code=reply.code if reply is not None else None,
             fault=reply.fault if reply is not None else None,

@@ -86,8 +86,9 @@ class Reply(NamedTuple):
     @property
     def text(self) -> str:
         """The server's own words in one line, as they read."""
-        texts = self.texts
-        return texts[0].strip() if len(texts) == 1 else " ".join(filter(None, (line.strip() for line in texts)))
+        if len(self.lines) == 1:  # as nearly all have
+            return _without_status(self.lines[0]).decode("utf-8", "replace").strip()
+        return " ".join(filter(None, (line.strip() for line in self.texts)))
 
 
 def sound(line: bytes) -> bool:

@@ -62,6 +62,7 @@ class Connection(SMTPProtocol):
         self._replies = ReplyReader()
         self._cut: deque[tuple[int, tuple[bytes, ...]]] = deque()  # replies that are read, but not handed out yet
         self._below = Below()
+        self._write: Callable[[bytes], None] = _unconnected
         self._broken = False  # not all that was written has arrived
         self._full = False  # the upstream takes octets more slowly than they come
         self._poured = 0  # octets of the message, or of the chunk, so far
@@ -91,9 +92,11 @@ class Connection(SMTPProtocol):
             self._begun_too_early()
         said, self._unsaid = self._unsaid, []
         if said:
+            octets = b""
             for command in said:
                 self._expect(command)
-            self._write(b"".join([command.line + b"\r\n" for command in said]))
+                octets += command.line + b"\r\n"
+            self._write(octets)
 
     def _expect(self, expected: Expected) -> None:
         if not self.pending:
@@ -221,17 +224,18 @@ class Connection(SMTPProtocol):
         return reply_for(fault, phase, self.server.name, detail)
 
     def usable(self) -> bool:
-        """Whether the connection can be trusted with a new transaction: alive, nothing under way, nothing unread."""
-        return (
-            not (self.dead or self.asked or self.streaming or self._cut or self._below.unread()) and self._replies.empty
-        )
+        """Whether the connection can be trusted with a new transaction: alive, nothing asked, nothing half heard."""
+        return not (self.dead or self.asked or self.streaming or self._cut) and self._replies.empty
+
+    def silent(self) -> bool:
+        """Whether it is usable and nothing lies unread either: who speaks at once would take that for the answer."""
+        return self.usable() and not self._below.unread()
 
     # -- what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to watch, and await the greeting before anything can have come."""
-        self.transport = transport
-        self._below.add(transport)
+        self._speak_over(transport)
         self._expect(Expected(Phase.CONNECT, _unless_cancelled(self.greeting), CLASSES[Phase.CONNECT], b""))
         self._deadlines.watch(self)
 
@@ -241,8 +245,7 @@ class Connection(SMTPProtocol):
 
     def use_tls(self, transport: asyncio.BaseTransport) -> None:
         """Go on over the encrypted transport."""
-        self.transport = transport
-        self._below.add(transport)
+        self._speak_over(transport)
         limit_buffers(transport)
         self._over_ssl = self.secure = True
         if self.pending:  # implicit TLS: the greeting has its own time, after the handshake
@@ -316,7 +319,7 @@ class Connection(SMTPProtocol):
                 if code >= 400 and until_refusal:
                     return
         except GarbledError as error:
-            self.abort(Fault.GARBLED, f"{self.server.name} sent {error}")
+            self.abort(self._garbled_fault(), f"{self.server.name} sent {error}")
         except Exception:  # noqa: BLE001 -- a bug of ours in whoever heard it: this connection is out of step
             _log.exception("a bug while a reply of %s was worked on", self.server.name)
             self.abort(Fault.BUG)
@@ -385,15 +388,19 @@ class Connection(SMTPProtocol):
 
     def _begun_too_early(self) -> None:
         """A reply of which a part came before what it is to answer cannot answer it."""
-        self.abort(Fault.GARBLED, f"{self.server.name} began a reply before it was asked")
+        self.abort(self._garbled_fault(), f"{self.server.name} began a reply before it was asked")
 
-    def _garbled_fault(self, data: bytes) -> Fault:
+    def _garbled_fault(self, data: bytes = b"") -> Fault:
+        if self.rested and not self.pending:  # its new user has not said a word to it: it is as good as dead
+            return Fault.DISCONNECTED
         # A TLS alert record instead of a greeting: this port speaks TLS, and we did not.
         is_greeting = bool(self.pending) and self.pending[0].phase is Phase.CONNECT
         return Fault.TLS_WRONG_PORT if is_greeting and data[:2] == b"\x15\x03" else Fault.GARBLED
 
-    def _write(self, octets: bytes) -> None:
-        cast("asyncio.Transport", self.transport).write(octets)
+    def _speak_over(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self._write = cast("asyncio.Transport", transport).write
+        self._below.add(transport)
 
 
 def _unless_cancelled(future: asyncio.Future[Reply]) -> Answer:
@@ -402,6 +409,10 @@ def _unless_cancelled(future: asyncio.Future[Reply]) -> Answer:
             future.set_result(reply)
 
     return answer
+
+
+def _unconnected(_: bytes) -> None:
+    """Before it is connected a connection says nothing."""
 
 
 def _nothing(_: Connection) -> None:

@@ -161,7 +161,7 @@ async def _start_tls(connection: Connection) -> Reply | None:
         return reply
     for _ in range(_HEARING_ROUNDS):  # what came with the 220, be it the end of the connection, is read first
         await asyncio.sleep(0)
-        if connection.usable():
+        if connection.silent():
             refusal = await encrypt(connection, Phase.STARTTLS)
             connection.capabilities = NOTHING  # anybody on the way may have written them (RFC 3207 section 4.2)
             return refusal or await _say_ehlo(connection)

@@ -49,7 +49,10 @@ class Pool:
         self._login_refused: tuple[float, Reply] | None = None  # since when, and how
 
     def take(self) -> Connection | None:
-        """A kept connection that is fit for a new transaction, the youngest first; None if there is none."""
+        """A kept connection that is fit for a new transaction, the youngest first; None if there is none.
+
+        Unless something lies unread for it: the loop reads that, and the owner hears of it, before the next `flush`.
+        """
         while self._idle:
             connection = self._idle.pop()
             if connection.usable():
@@ -65,13 +68,19 @@ class Pool:
 
         `new`: in any case, for a kept one has turned out to be dead.
         """
-        kept = None if new else self.take()
+        kept = None if new else self._take_silent()
         if kept is None and self._looking is not None and not new:
             refusal = await asyncio.shield(self._looking)
             if refusal is not None:
                 return refusal
-            kept = self.take()
+            kept = self._take_silent()
         return kept or await self._dial()
+
+    def _take_silent(self) -> Connection | None:
+        """As `take`, for a user that speaks at once."""
+        while (kept := self.take()) is not None and not kept.silent():
+            kept.abort()
+        return kept
 
     def offered(self) -> Capabilities | None:
         """What a kept connection offers; None if none is kept: then `look`."""

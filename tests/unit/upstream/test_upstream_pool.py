@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
@@ -83,6 +84,19 @@ async def test_one_with_something_unread_is_not_trusted(pool):
     connection.transport.write(b"NOOP\r\n")
     await asyncio.sleep(0.1)
     assert pool.take() is None
+
+
+async def test_who_speaks_at_once_gets_none_with_something_unread(pool):
+    mine, theirs = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    kept = Connection(pool.server, Deadlines(loop), loop)
+    await loop.create_connection(lambda: kept, sock=mine)
+    kept.data_received(b"220 upstream.example ESMTP\r\n")
+    pool.give_back(kept)
+    theirs.send(b"250 2.0.0 Nobody asked\r\n")  # the loop has not read it: nothing is awaited before `open` looks
+    assert await opened(pool) is not kept
+    assert kept.dead
+    theirs.close()
 
 
 async def test_a_dead_upstream_is_a_reply_not_an_exception():
