@@ -19,6 +19,7 @@ from relay.proxy.server import ClientConnection
 from relay.proxy.service import Listener, Service, Ways
 from relay.record.counters import Counters
 from relay.record.journal import Journal
+from relay.signals import HELD, RELOAD, REOPEN
 from relay.sockets import BACKLOG, Sockets, acceptors, bind, name_of
 from relay.upstream.pool import Pool
 
@@ -140,6 +141,7 @@ class Errand:
     """How `serve` speaks with whoever started it."""
 
     reload: Callable[[], Settings]
+    reopen: Callable[[], None]  # the log
     ready: Callable[[tuple[str, ...]], None]
 
 
@@ -163,8 +165,9 @@ async def serve(settings: Settings, book: Book, place: Workplace, errand: Errand
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    loop.add_signal_handler(signal.SIGHUP, renew)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # whoever begins this has blocked it: it waits till now
+    loop.add_signal_handler(RELOAD, renew)
+    loop.add_signal_handler(REOPEN, errand.reopen)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)  # whoever begins this has blocked them: they wait till now
     if place.lifeline is not None:
         loop.add_reader(place.lifeline, stopped.set)
     async with AsyncExitStack() as office:

@@ -20,6 +20,7 @@ from relay.app import Errand, Workplace, tell_refused
 from relay.parts import read_book
 from relay.proxy.places import SharedPlaces
 from relay.record.counters import CLIENTS, Counters
+from relay.signals import HELD, RELOAD, REOPEN
 from relay.sockets import Sockets, bind, name_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from relay.record.log import Log
 
 _READY = signal.SIGUSR1  # a process tells the supervisor that it works
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, _READY}
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, _READY, *HELD}
 _BEYOND_DRAIN_SECONDS = 25.0  # the spool's worker may need 20; then a process that does not stop is killed
 _SHORT_LIFE_SECONDS = 5.0  # a process that died so soon is started again only after a while
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -44,13 +45,14 @@ class Work(Protocol):
 
 
 class Orders(NamedTuple):
-    """What the supervisor is told: what each process does, how settings are read again, where events go.
+    """What the supervisor is told: what each process does, how settings are read and its log opened again, the log.
 
     `office`: whether there is something to carry once.
     """
 
     work: Work
     reload: Callable[[], Settings]
+    reopen: Callable[[], None]
     log: Log
     office: bool
 
@@ -90,7 +92,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, orders: Orders) -> None:
         self._settings = settings
-        self._work, self._reload, self._log, with_office = orders
+        self._work, self._reload, self._reopen, self._log, with_office = orders
         self._book = read_book(settings)
         sockets = bind((listener.address for listener in settings.listen), settings.workers)
         self.addresses = tuple(dict.fromkeys(name_of(sock) for listener in sockets[0] for sock in listener))
@@ -115,8 +117,11 @@ class Supervisor:
             number = heard.si_signo if heard is not None else 0
             if number in (signal.SIGTERM, signal.SIGINT):
                 break
-            if number == signal.SIGHUP:
+            if number == RELOAD:
                 self._renew()
+            elif number == REOPEN:
+                self._reopen()
+                self._tell_all(REOPEN)
             self._bury()
             if not told and any(not member.pid for member in self._crew):
                 self._stop()
@@ -138,7 +143,7 @@ class Supervisor:
         try:
             os.close(self._life)
             self._close_sockets(but=member)  # else clients would wait in them when those who accept there have gone
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - {signal.SIGHUP})  # that waits till somebody listens
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - HELD)
             self._places.take_row(member.row)
             place = Workplace(
                 sockets=member.sockets,
@@ -149,7 +154,8 @@ class Supervisor:
                 office=member.row >= self._workers,
                 lifeline=self._lifeline,
             )
-            self._work(self._settings, self._book, place, Errand(self._reload, lambda _: self._tell_ready(member)))
+            errand = Errand(self._reload, self._reopen, lambda _: self._tell_ready(member))
+            self._work(self._settings, self._book, place, errand)
         except KeyboardInterrupt:  # a second Ctrl-C at the terminal reaches every process
             return 130
         except BaseException as error:  # noqa: BLE001 -- whatever it is; the process's own log is closed by now
@@ -192,8 +198,9 @@ class Supervisor:
             self._settings, self._book = settings, read_book(settings)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the crew works on with the old ones
             tell_refused(self._log, error)
+            self._tell_all(REOPEN)  # but a log that was moved away is let go of
         else:
-            self._tell_all(signal.SIGHUP)
+            self._tell_all(RELOAD)
             memory.settle()
 
     def _stop(self) -> None:

@@ -22,6 +22,7 @@ from relay.cli.flags import (
     refuse,
     settings_or_exit,
 )
+from relay.signals import HELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -44,8 +45,11 @@ def run(  # noqa: PLR0913 -- a parameter for each flag
     log_file: LogFileFlag = None,
     set_: SetFlag = None,
 ) -> None:
-    """Start the relay. SIGTERM stops it when the mail in flight is done; SIGHUP reads settings and book again."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits till somebody listens, see `relay.app`
+    """Start the relay. SIGTERM stops it when the mail in flight is done; SIGHUP reads settings and book again.
+
+    SIGUSR2 only opens the log file anew, as SIGHUP does too.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     from relay.config import Flags
     from relay.config.listener import Address
     from relay.sockets import bind, name_of
@@ -91,14 +95,14 @@ class _Run:
 
     def _alone(self) -> None:
         from relay import memory
-        from relay.app import Errand, Workplace
+        from relay.app import Workplace
         from relay.parts import read_book
 
         settings, book, log = self._settings, read_book(self._settings), self._log()
         try:
             place = Workplace.alone(settings, log)
             memory.settle()
-            self._serve(settings, book, place, Errand(self._reload(log), partial(self._announce, log)))
+            self._serve(settings, book, place, self._errand(partial(self._announce, log), log))
         finally:
             log.stop()
 
@@ -107,15 +111,16 @@ class _Run:
 
         log = self._supervisors = self._log(direct=True)
         office = self._desk is not None or self._settings.web.listen is not None or self._settings.spooling
-        supervisor = Supervisor(self._settings, Orders(self._member, self._reload(log), log, office))
+        supervisor = Supervisor(self._settings, Orders(self._member, self._reload(log), _reopen(log), log, office))
         supervisor.run(partial(self._announce, log))
 
     def _member(self, settings: Settings, book: Book, place: Workplace, errand: Errand) -> None:
         """What each process of several does."""
         log = self._log()
         try:
-            reload = self._reload(log, self._supervisors)  # a file that was moved away is held by nobody any more
-            self._serve(settings, book, replace(place, log=log), replace(errand, reload=reload))
+            # Together with the supervisor's: a file that was moved away is held by nobody any more.
+            errand = self._errand(errand.ready, log, self._supervisors)
+            self._serve(settings, book, replace(place, log=log), errand)
         finally:
             log.stop()
 
@@ -154,13 +159,25 @@ class _Run:
         except OSError as error:
             refuse(OSError(f"log.file: {error}"))
 
+    def _errand(self, ready: Callable[[tuple[str, ...]], None], *logs: LogWriter) -> Errand:
+        from relay.app import Errand
+
+        return Errand(self._reload(*logs), _reopen(*logs), ready)
+
     def _reload(self, *logs: LogWriter) -> Callable[[], Settings]:
         def reload() -> Settings:
-            for log in logs:
-                log.reopen()
+            _reopen(*logs)()
             return self._gather().settings()
 
         return reload
+
+
+def _reopen(*logs: LogWriter) -> Callable[[], None]:
+    def reopen() -> None:
+        for log in logs:
+            log.reopen()
+
+    return reopen
 
 
 def _on_a_terminal(settings: Settings) -> bool:

@@ -96,6 +96,8 @@ class LogWriter:
         self._reopen = True
         if self._thread is None:
             self._renew()
+        else:
+            self._wanted.set()
 
     def stop(self) -> None:
         """Write what waits, then end."""

@@ -51,7 +51,7 @@ class Pool:
     def take(self) -> Connection | None:
         """A kept connection that is fit for a new transaction, the youngest first; None if there is none.
 
-        Unless something lies unread for it: the loop reads that, and the owner hears of it, before the next `flush`.
+        What came for it in this round of the loop may be unread yet; its owner hears that before the next `flush`.
         """
         while self._idle:
             connection = self._idle.pop()

@@ -292,15 +292,16 @@ def test_sighup_in_the_middle_of_a_mail_leaves_it_its_upstream_in_the_log(start,
         assert relay.events("relay_message", 2 if code == 250 else 1)[-1]["upstream"] == "localhost"
 
 
-def test_sighup_opens_a_renamed_log_again(start):
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2])
+def test_a_renamed_log_is_opened_again(start, number):
     relay = start()
     with Client(relay.addresses[0]) as client:
         client.greet()
         assert client.send_mail().code == 250
         relay.events("relay_message")
         old = relay.log.rename(relay.log.with_suffix(".1"))
-        relay.process.send_signal(signal.SIGHUP)
-        relay.events("reloaded")
+        relay.process.send_signal(number)
+        wait_for(relay.log.exists, "a new log")
         assert client.send_mail().code == 250
     assert len(relay.events("relay_message")) == 1
     assert old.read_text().count('"relay_message"') == 1

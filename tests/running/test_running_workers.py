@@ -23,6 +23,10 @@ def children(pid: int) -> set[int]:
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
+def has_open(pid: int, file: Path) -> bool:
+    return any(each.resolve() == file for each in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def gone(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -147,6 +151,21 @@ def test_a_bad_reload_reaches_no_worker(start):
     relay.config.write_text(good)
     send(relay, 3)
     assert children(relay.process.pid) == workers
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2])
+def test_a_log_that_was_moved_away_is_let_go_of_even_where_the_settings_hold_a_mistake(start, number):
+    relay = start(SEVERAL)
+    processes = {relay.process.pid, *children(relay.process.pid)}
+    relay.config.write_text("limits:\n  recipients: many\n")
+    old = relay.log.rename(relay.log.with_suffix(".1"))
+    relay.process.send_signal(number)
+    wait_for(lambda: not any(has_open(pid, old) for pid in processes), "the old file to be closed")
+    send(relay, 3)
+    assert len(relay.events("relay_message", 3)) == 3
+    if number == signal.SIGHUP:
+        assert len(relay.events("reload_refused")) == 1
+    assert {relay.process.pid, *children(relay.process.pid)} == processes
 
 
 def test_the_limits_of_connections_hold_for_all_together(start):
