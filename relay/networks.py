@@ -21,10 +21,21 @@ def within(host: str, networks: tuple[Network, ...]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
+def written(address: str) -> str:
+    """The address of a peer as people write it: IPv4 that came over an IPv6 socket is IPv4."""
+    return str(_parsed(address) or address) if address.startswith("::ffff:") else address
+
+
+@lru_cache(1024)
+def home(address: str) -> str:
+    """Whom the limit for one address counts: in IPv6 a network of 64 bits, all of which one customer has (RFC 6177)."""
+    found = _parsed(address) if ":" in address else None
+    return str(ipaddress.IPv6Network((found, 64), strict=False)) if found and found.version == 6 else address
+
+
 def _parsed(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
-    # IPv4 that came over an IPv6 socket counts as what it is.
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address

@@ -90,6 +90,10 @@ def _host_and_port(rest: str, default: int) -> tuple[str, int]:
         raise expected(
             "an IPv6 address in the brackets, as in smtp://[2001:db8::1]:587", found="something else in them"
         )
+    if "%" in host:
+        raise expected(
+            "an IPv6 address without a zone, such as 2001:db8::1", found="a link-local address with its zone"
+        )
     if not 1 <= port <= 65535:
         raise expected("a port from 1 to 65535", found="a port outside that range")
     return host, port

@@ -62,7 +62,7 @@ def holds(when: When, failure: Failure) -> bool:
             (when.utf8, failure.utf8),
             (when.null_sender, None if failure.sender is None else failure.sender in ("", "<>")),
             (when.same_sender, _same_sender(failure)),
-            (when.size_over_limit, _over_limit(failure)),
+            (when.size_over_limit, failure.over_limit),
         )
     ) and (when.recipients_over is None or (failure.recipients or 0) > when.recipients_over)
 
@@ -108,9 +108,3 @@ def _same_sender(failure: Failure) -> bool | None:
     if not failure.sender or not failure.user or "@" not in failure.user:
         return None
     return failure.sender.strip("<>").casefold() == failure.user.casefold()
-
-
-def _over_limit(failure: Failure) -> bool | None:
-    if failure.size is None or not failure.size_limit:
-        return None
-    return failure.size > failure.size_limit

@@ -31,3 +31,8 @@ class Failure:
     utf8: bool = False  # whether this transaction uses SMTPUTF8 (RFC 6531): replies may then hold UTF-8
     tries: int = 1  # how often the relay has tried it, and for how many seconds altogether
     tried_seconds: float = 0.0
+
+    @property
+    def over_limit(self) -> bool | None:
+        """Whether the message is larger than the upstream says it takes."""
+        return None if self.size is None or not self.size_limit else self.size > self.size_limit

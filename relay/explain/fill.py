@@ -114,7 +114,8 @@ def _of_failure(name: str, failure: Failure, phrases: Phrases) -> str:
         case "size":
             return phrases.octets(failure.size) if failure.size else ""
         case "limit":
-            return phrases.octets(failure.size_limit) if failure.size_limit else ""
+            # A limit that was not exceeded is not the one that the reply speaks of.
+            return phrases.octets(failure.size_limit) if failure.size_limit and failure.over_limit is not False else ""
     return ""
 
 

@@ -109,8 +109,8 @@ class Login:
             connection.owner = None
             # Within the exchange QUIT would be taken for an answer, a wrong password (RFC 4954 section 4).
             (connection.abort if self.listening or connection.asked else connection.quit)()
-        elif connection is not None and not connection.asked:
-            connection.quit()  # else a mail that is given up still awaits a reply, and then lets go of it
+        elif connection is not None and connection.owner is None and not connection.asked:
+            connection.quit()  # else a mail that is given up still holds it, and then lets go of it
         self.done = self.listening = False
         self._said.clear()
         self.refused = self.credentials = None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, cast
 
 from aiosmtpd.proxy_protocol import V2_CMD, get_proxy
 
+from relay.networks import written
+from relay.seam import hand_up
 from relay.smtp import Fault, Phase
 
 if TYPE_CHECKING:
@@ -34,8 +37,9 @@ async def read_proxy_header(client: ClientConnection) -> None:
         what = "no PROXY header came from a peer that must send one"
         client.turn_away(Fault.NOT_SMTP, what, Phase.CONNECT)
         return
-    if header.src_addr and header.command != V2_CMD.LOCAL:  # LOCAL: a health check of the balancer itself
-        client.address = str(header.src_addr)
+    # LOCAL: a health check of the balancer itself. Of a client with no IP address, a file's name is no name for it.
+    if isinstance(header.src_addr, IPv4Address | IPv6Address) and header.command != V2_CMD.LOCAL:
+        client.address = written(str(header.src_addr))
     reader.feed_eof()
     client.arrive(await reader.read())  # what the client has said behind the header
 
@@ -60,7 +64,7 @@ async def shake_hands(client: ClientConnection, context: ssl.SSLContext) -> None
     for _ in range(2):  # rounds of the loop: in one the handshake takes the connection over, in one it is told so
         await asyncio.sleep(0)
     if not plain.is_closing():
-        _feed(cast("asyncio.BufferedProtocol", plain.get_protocol()), client.said_for_tls())
+        hand_up(client.said_for_tls(), cast("asyncio.BufferedProtocol", plain.get_protocol()))
     try:
         encrypted = await handshake
     except (OSError, RuntimeError, ssl.SSLError):  # uvloop's RuntimeError: the client is gone already
@@ -70,13 +74,3 @@ async def shake_hands(client: ClientConnection, context: ssl.SSLContext) -> None
         client.connection_lost(None)  # nobody else tells it where the connection broke within the handshake
     else:
         client.encrypted_by(encrypted)
-
-
-def _feed(protocol: asyncio.BufferedProtocol, octets: bytes) -> None:
-    """Let a protocol read what was read before it took over."""
-    while octets:
-        buffer = memoryview(protocol.get_buffer(len(octets)))
-        taken = min(len(buffer), len(octets))
-        buffer[:taken] = octets[:taken]
-        protocol.buffer_updated(taken)
-        octets = octets[taken:]

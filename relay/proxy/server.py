@@ -15,7 +15,7 @@ from aiosmtpd.smtp import SMTP
 
 from relay.deadlines import NEVER
 from relay.memory import limit_buffers
-from relay.networks import within
+from relay.networks import within, written
 from relay.proxy.opening import read_proxy_header, shake_hands
 from relay.proxy.patience import Lost, Patience
 from relay.proxy.session import Session
@@ -76,7 +76,7 @@ class ClientConnection(SMTP):
         """Let the client in, after the PROXY header where one must come."""
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        self.address = peer[0] if isinstance(peer, tuple) else ""
+        self.address = written(peer[0]) if isinstance(peer, tuple) else ""
         self.service.clients.add(self)
         self.deadline = self.loop.time() + self.service.rules.client_idle
         self.service.deadlines.watch(self)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relay.explain.failure import Failure
 from relay.explain.render import render
-from relay.networks import Network, is_loopback, within
+from relay.networks import Network, home, is_loopback, within
 from relay.proxy.transaction import Transaction
 from relay.record.counters import CLIENTS, CONNECTIONS
 from relay.record.journal import Occasion, Passed
@@ -109,12 +109,12 @@ class Service:
 
     def admit(self, address: str) -> Fault | None:
         """Count a new client in, which needs a `leave`; or the Fault it must be turned away with: it takes no place."""
-        self._places.enter(address)
+        self._places.enter(home(address))
         self.count_clients()
         self.journal.counters.add(CONNECTIONS)
         fault = self._unwelcome(address)
         if fault is not None:
-            self._places.leave(address)
+            self._places.leave(home(address))
         return fault
 
     def may_be_told(self, client: ClientConnection, fault: Fault) -> bool:
@@ -130,7 +130,7 @@ class Service:
 
     def leave(self, address: str) -> None:
         """Count a client out."""
-        self._places.leave(address)
+        self._places.leave(home(address))
         self.count_clients()
 
     def spawn(self, work: Coroutine[Any, Any, None], on_bug: Callable[[], None]) -> None:
@@ -171,7 +171,7 @@ class Service:
             return Fault.SHUTTING_DOWN
         if self._places.taken() > self.rules.connections:
             return Fault.TOO_MANY_CONNECTIONS
-        if self._places.taken_by(address) > self.rules.connections_per_address and not is_loopback(address):
+        if self._places.taken_by(home(address)) > self.rules.connections_per_address and not is_loopback(address):
             return Fault.TOO_MANY_CONNECTIONS_ADDRESS
         return None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from relay.retry.patient import PatientTransaction
 from relay.retry.schedule import hint, may_succeed_soon, pause
+from relay.smtp import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -91,11 +92,15 @@ class InlineTransaction(PatientTransaction):
         return True
 
     async def _within_budget(self, again: Callable[[], Awaitable[Reply]], last: Reply) -> Reply:
-        """Another try; one that outlasts the budget is given up, unless a final dot may be on its way."""
+        """Another try; one that outlasts the budget is given up, unless a final dot may be on its way.
+
+        Where the connection of the client's login has ended, there can be none, and the `last` reply stands.
+        """
         try:
             async with asyncio.timeout(max(1.0, self._left_over - self.tried_seconds)) as limit:
                 self._limit = limit
-                return await again()
+                reply = await again()
         except TimeoutError:
             self.give_up_session()
             return last
+        return last if reply.fault is Fault.LOGIN_LOST else reply

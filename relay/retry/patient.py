@@ -178,7 +178,8 @@ class PatientTransaction(Transaction):
         if carrier is None:
             return
         carrier.leave()
-        connection, dirty = carrier.connection, self._dirty
+        connection = carrier.connection
+        dirty = self._dirty or connection.asked  # it may still take what it is asked
         self.connection, self._dirty = None, False
         if connection.streaming:
             connection.abort()

@@ -44,7 +44,7 @@ class Below:
         return self._poll is not None and bool(self._poll.poll(0))
 
     def last_words(self) -> bytes:
-        """What was said before the connection broke and the loop has not read; without TLS only."""
+        """What came before the connection broke and the loop has not read: of the socket, records of TLS maybe."""
         try:
             return os.read(self._descriptor, _LAST_OCTETS)
         except OSError:

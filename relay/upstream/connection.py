@@ -67,6 +67,7 @@ class Connection(SMTPProtocol):
         self._full = False  # the upstream takes octets more slowly than they come
         self._poured = 0  # octets of the message, or of the chunk, so far
         self._chunk_open = False  # octets of a BDAT are still to come: its reply is not due
+        self._end_waits = False  # what ends the message is given, but not said: nothing may come before it
         self.pending: deque[Expected] = deque()  # commands whose replies are awaited
         self._unsaid: list[Expected] = []  # commands that are written at the end of this round
 
@@ -105,8 +106,8 @@ class Connection(SMTPProtocol):
 
     @property
     def asked(self) -> bool:
-        """Whether replies are awaited."""
-        return bool(self.pending or self._unsaid)
+        """Whether replies are awaited, or will be."""
+        return bool(self.pending or self._unsaid or self._end_waits)
 
     @property
     def under_way(self) -> int:
@@ -152,9 +153,11 @@ class Connection(SMTPProtocol):
         A reply that lies unread now would be taken for the verdict, an early `250` for a success. So the end waits for
         the next round of the loop while there is something to read; a reply that is begun and stays half is no reply.
         """
+        self._end_waits = False
         if self._cut:
             self._hear_all()
         if postponed < _MAX_POSTPONED and not self.dead and (self._below.unread() or not self._replies.empty):
+            self._end_waits = True
             self._loop.call_later(0, lambda: self.when_heard(act, postponed=postponed + 1))
             return
         if not self._replies.empty:
@@ -240,8 +243,12 @@ class Connection(SMTPProtocol):
         self._deadlines.watch(self)
 
     def begin_tls(self) -> None:
-        """From now on the octets of the socket belong to the TLS over it, which may also close it."""
+        """From now on the octets of the socket belong to the TLS over it, which may also close it.
+
+        The handshake has a time of its own.
+        """
         self._clear = False
+        self.deadline = NEVER
 
     def use_tls(self, transport: asyncio.BaseTransport) -> None:
         """Go on over the encrypted transport."""
@@ -273,12 +280,15 @@ class Connection(SMTPProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection broke, or `abort` has cut it."""
         if exc is not None and self._clear and not self.dead:
-            # It was writing that failed: what the upstream said before it closed, an early refusal, lies unread.
-            self._broken = True
-            self.data_received(self._below.last_words())
+            self.data_received(self.last_words())
         self._hear_all()
         self.abort(Fault.DISCONNECTED, "" if exc is None or not str(exc) else f"{self.server.name}: {exc}")
         self.transport = None
+
+    def last_words(self) -> bytes:
+        """Writing has failed: what the upstream said before it closed, an early refusal maybe, lies unread."""
+        self._broken = True
+        return self._below.last_words()
 
     def pause_writing(self) -> None:
         """The upstream is slow: slow down who sends, and do not wait for ever."""

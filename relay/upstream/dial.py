@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from relay.config.url import Security
 from relay.networks import is_loopback
+from relay.seam import Seam
 from relay.smtp import Fault, Phase, Reply, reply_for
 from relay.smtp.capabilities import NOTHING, Capabilities
 from relay.upstream.connection import Connection
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Step = Callable[[Connection], Awaitable[Reply | None]]
 
+# Attempts that came not far, the least first. A machine without IPv6 reaches half of the addresses of many servers.
+_NOT_FAR = (Fault.DNS, Fault.UNREACHABLE, Fault.CONNECT_TIMEOUT, Fault.REFUSED)
 _HEARING_ROUNDS = 3  # of the loop, until what makes a socket readable is known
 _SUBMISSIONS_PORT = 465  # TLS from the first octet (RFC 8314): silence there means the server waits for our handshake
 
@@ -56,13 +59,18 @@ async def connect(server: Server, deadlines: Deadlines) -> Connection | Reply:
     except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
         fault = connect_fault(error) if isinstance(error, OSError) else Fault.DNS
         return reply_for(Fault.DNS_TEMPORARY if isinstance(error, TimeoutError) else fault, Phase.CONNECT, server.name)
-    reply = reply_for(Fault.DNS, Phase.CONNECT, server.name)
+    furthest = reply_for(Fault.DNS, Phase.CONNECT, server.name)
     for *_, address in found:
         attempt = await _attempt(server, deadlines, cast("tuple[str, int]", address[:2]))
         if isinstance(attempt, Connection):
             return attempt
-        reply = attempt
-    return reply
+        furthest = max(furthest, attempt, key=_way)
+    return furthest
+
+
+def _way(attempt: Reply) -> int:
+    """How far it came. What was seen further on is the trouble; that another address cannot be reached is none."""
+    return _NOT_FAR.index(attempt.fault) if attempt.fault in _NOT_FAR else len(_NOT_FAR)
 
 
 async def _attempt(server: Server, deadlines: Deadlines, address: tuple[str, int]) -> Connection | Reply:
@@ -89,9 +97,10 @@ async def encrypt(connection: Connection, phase: Phase) -> Reply | None:
         return reply_for(Fault.TLS_WRONG_PORT, phase, server.name)
     try:
         context = server.tls_context
+        tcp = cast("asyncio.Transport", connection.transport)
         connection.begin_tls()
         transport = await asyncio.get_running_loop().start_tls(
-            cast("asyncio.Transport", connection.transport),
+            tcp,
             connection,
             context,
             server_hostname=server.tls_name or server.host,
@@ -106,6 +115,7 @@ async def encrypt(connection: Connection, phase: Phase) -> Reply | None:
     if transport is None:  # the peer left in the middle of the handshake
         connection.abort()
         return reply_for(Fault.TLS, phase, server.name)
+    tcp.set_protocol(Seam(cast("asyncio.BufferedProtocol", tcp.get_protocol()), connection.last_words))
     connection.use_tls(transport)
     return None
 

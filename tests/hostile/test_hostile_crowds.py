@@ -26,13 +26,13 @@ MANY = 2_000 if FULL else 500
 MISBEHAVING = 500 if FULL else 200
 REFUSED = 500
 
-# Writes how many tasks there are when it gets SIGUSR2. What runs in the relay's process before it starts.
+# Writes how many tasks there are when it gets SIGRTMIN. What runs in the relay's process before it starts.
 COUNT_TASKS = """
 import asyncio, gc, signal
 def count(*_):
     tasks = sum(isinstance(each, asyncio.Task) and not each.done() for each in gc.get_objects())
     open({path!r}, "w").write(str(tasks) + ".")
-signal.signal(signal.SIGUSR2, count)
+signal.signal(signal.SIGRTMIN, count)
 """
 
 
@@ -124,7 +124,7 @@ async def test_a_good_clients_mail_passes_while_many_misbehave(relay, behaves, f
 def tasks_of(relay, directory: Path) -> int:
     path = directory / "tasks"
     path.unlink(missing_ok=True)
-    relay.process.send_signal(signal.SIGUSR2)
+    relay.process.send_signal(signal.SIGRTMIN)
     return int(wait_for(lambda: path.exists() and path.read_text().endswith(".") and path.read_text()[:-1], "tasks"))
 
 

@@ -56,6 +56,26 @@ def test_a_bad_certificate(encrypted, certificates, good_tls, kind):
         assert client.send_mail().code == 250
 
 
+def test_an_early_refusal_is_the_verdict(encrypted):
+    """It comes within the message, and the connection breaks at once, with much of the message unread."""
+    relay, upstream = encrypted
+
+    async def refuses(speaker) -> None:
+        for _ in range(3):
+            await speaker.more(65536)
+        speaker.writer.write(b"552 5.3.4 Message too big for system\r\n")
+        speaker.close()
+
+    upstream.behave()
+    upstream.acts["body"] = refuses
+    for _ in range(5):
+        with Attacker(relay.addresses[0]) as client:
+            client.greet()
+            client.begin_message()
+            client.say((b"x" * 998 + b"\r\n") * 3000 + b".\r\n")
+            assert client.hear().code == 552
+
+
 @pytest.fixture
 def starttls(certificates, good_tls, relay_before):
     """A relay and an upstream that offers STARTTLS."""

@@ -19,7 +19,8 @@ WRONG = base64.b64encode(b"\0anna\0wrong").decode()
 
 def client_from(relay, address: str) -> Client:
     client = Client(relay.addresses[0])
-    client.say(f"PROXY TCP4 {address} 127.0.0.1 4000 25\r\n".encode())
+    way = f"TCP6 {address} ::1" if ":" in address else f"TCP4 {address} 127.0.0.1"
+    client.say(f"PROXY {way} 4000 25\r\n".encode())
     return client
 
 
@@ -85,6 +86,16 @@ def test_connections_per_address(start):
         assert first.ask("QUIT").code == 221
         assert first.closed()
         stack.enter_context(client_from(relay, "192.0.2.7")).greet()
+
+
+def test_connections_per_network_of_64_bits(start):
+    """One customer has any number of addresses in it."""
+    door = {**BEHIND["listen"][0], "allow": ["2001:db8::/32"]}
+    relay = start({"listen": [door], "limits": {"connections_per_address": 2}})
+    with ExitStack() as stack:
+        for address in ("2001:db8:1:2::1", "2001:db8:1:2::2", "2001:db8:1:3::1"):
+            stack.enter_context(client_from(relay, address)).greet()
+        assert_explained(stack.enter_context(client_from(relay, "2001:db8:1:2::3")).hear(), 421, "4.7.0")
 
 
 def test_those_beyond_the_limit_of_their_address_take_no_places_from_others(start, certificate):

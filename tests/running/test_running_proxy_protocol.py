@@ -35,6 +35,8 @@ WHO = {
     V2_WITH_TLV: "192.0.2.9",
     V2_IPV6: "2001:db8::8",
     V2_LOCAL: "127.0.0.1",
+    version_2(1, 2, socket.inet_pton(socket.AF_INET6, "::ffff:192.0.2.10") + bytes(20)): "192.0.2.10",
+    version_2(1, 3, b"/run/balancer.sock".ljust(108, b"\0") * 2): "127.0.0.1",  # no IP address: nobody else's
     version_2(0, 1, inet("192.0.2.7")): "127.0.0.1",  # the addresses of LOCAL are not to be believed
     b"PROXY UNKNOWN\r\n": "127.0.0.1",
     b"PROXY UNKNOWN ff::1 ff::2 1 2\r\n": "127.0.0.1",

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from relay.networks import is_loopback, within
+from relay.networks import home, is_loopback, within, written
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,27 @@ _NETWORKS = (
 @pytest.mark.parametrize("host", ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::5", "fe80::1%eth0"])
 def test_within_one_of_the_networks(host: str):
     assert within(host, _NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("address", "same"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("::ffff:a01:203", "10.1.2.3"),
+        ("::1", "::1"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_written_as_what_it_is(address: str, same: str):
+    assert written(address) == same
+
+
+def test_a_network_of_64_bits_is_one_home():
+    assert home("2001:db8:1:2::7") == home("2001:db8:1:2:3:4:5:6") != home("2001:db8:1:3::7")
+    assert home("10.1.2.3") != home("10.1.2.4")
+    assert home("::ffff:10.1.2.3") != home("::ffff:10.1.2.4")
+    assert home("") == ""
 
 
 @pytest.mark.parametrize("host", ["10.2.0.1", "2001:db9::5", "mail.example.com", ""])

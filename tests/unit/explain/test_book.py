@@ -115,6 +115,21 @@ def test_a_named_group_fills_its_blank_and_an_unknown_one_vanishes_with_its_brac
     assert Book.read(tmp_path).explain(example("551 moved to bob@c.test now")).title == "Moved to bob@c.test"
 
 
+@pytest.mark.parametrize(
+    ("known", "title"),
+    [
+        ({"size": 11_000_000, "size_limit": 10_000_000}, "Too big (10.0 MB)"),
+        ({"size_limit": 10_000_000}, "Too big (10.0 MB)"),
+        ({"size": 9_000_000, "size_limit": 10_000_000}, "Too big"),  # it is another limit that was exceeded
+        ({"size": 9_000_000}, "Too big"),
+    ],
+)
+def test_a_limit_that_was_not_exceeded_is_not_named(tmp_path, known, title):
+    chapter(tmp_path, "10-x.yaml", {"when": "{text: [big]}", "title": "Too big[ ({limit})]"}, {"id": "last"})
+    failure = Failure(reply_from("552 5.3.4 Too big for me"), **known)
+    assert Book.read(tmp_path).explain(failure).title == title
+
+
 def test_a_captured_value_cannot_smuggle_in_a_placeholder_or_a_line(tmp_path):
     when = "{text: ['list (?P<list>.+)']}"
     chapter(tmp_path, "10-x.yaml", {"when": when, "title": "On {list}"}, {"id": "last"})

@@ -11,7 +11,7 @@ from relay.config import Security
 from relay.deadlines import Deadlines
 from relay.smtp import Fault, Phase
 from relay.upstream.connection import Connection
-from relay.upstream.dial import encrypt
+from relay.upstream.dial import connect, encrypt
 from relay.upstream.server import Server, Waits
 
 WAITS = Waits(connect=5, tls=5, replies=dict.fromkeys(Phase, 5.0))
@@ -48,3 +48,35 @@ async def test_once_tls_has_begun_the_socket_is_not_read(met):
     assert mine.recv(100, socket.MSG_PEEK) == b"250 2.0.0 Somebody else's\r\n"
     theirs.shutdown(socket.SHUT_RDWR)
     assert (await handshake) is not None
+
+
+async def test_while_the_final_dot_waits_for_what_lies_unread_nobody_may_let_go(met):
+    """Who did would take leave in the middle of the message, and the rest of it would still go out."""
+    connection, _, theirs = met
+    connection.data_received(b"220 upstream.example ESMTP\r\n")
+    await asyncio.sleep(0.01)
+    theirs.send(b"25")
+    verdicts = []
+    connection.finish(b".\r\n", verdicts.append)
+    assert connection.asked
+    assert not connection.usable()
+    await asyncio.sleep(0.05)
+    assert connection.dead
+    assert not connection.asked
+    assert [verdict.fault for verdict in verdicts] == [Fault.DISCONNECTED]
+    assert theirs.recv(100) == b""
+
+
+async def test_of_several_addresses_the_trouble_is_told_that_lies_furthest(monkeypatch):
+    """That a machine without IPv6 cannot reach the other address is none."""
+    loop = asyncio.get_running_loop()
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as closing:
+        port = closing.sockets[0].getsockname()[1]
+        server = Server("upstream.example", port, Security.IMPLICIT, WAITS)
+
+        for order in (("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")):
+            found = asyncio.Future()
+            found.set_result([(0, 0, 0, "", (host, port)) for host in order])
+            monkeypatch.setattr(loop, "getaddrinfo", lambda *_, found=found, **__: found)
+            told = await connect(server, Deadlines(loop))
+            assert told.fault in (Fault.TLS, Fault.DISCONNECTED)
