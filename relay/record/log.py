@@ -174,7 +174,9 @@ class LogWriter:
     def _open(self) -> int:
         if self._path is None:
             return sys.stderr.fileno()
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # A named pipe is opened for reading too: else opening it would wait until somebody reads it, and writing fail.
+        access = os.O_RDWR if self._path.is_fifo() else os.O_WRONLY
+        return os.open(self._path, access | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
     def _renew(self) -> None:
         if self._reopen and self._path is not None:

@@ -182,6 +182,21 @@ def test_a_line_that_a_full_disk_has_cut_off_does_not_spoil_the_next(path, monke
     assert {json.loads(line)["event"] for line in others} == {"next", "log_events_dropped"}
 
 
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_named_pipe_that_nobody_reads_yet_or_any_more_makes_nobody_wait(tmp_path, direct):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    log = start_log(style="json", file=pipe, level="info", direct=direct)
+    log.info("before")
+    for number in range(2):
+        with pipe.open("rb", buffering=0) as reader:
+            assert reader.readline().count(b'"event":') == 1
+        log.info("between", number=number)
+        log.reopen()
+        log.info("behind", number=number)
+    log.stop()
+
+
 def test_without_a_thread_a_pipe_that_nobody_reads_makes_nobody_wait(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
