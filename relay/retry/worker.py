@@ -244,8 +244,8 @@ class Worker:
             return await write(bare=True)
 
     async def _written_down(self, letter: Letter, result: Settlement) -> None:
-        """Insist: what was delivered and is not written down will be delivered again."""
-        await insist(lambda: self._spool.settle(letter, result), self._tell_trouble)
+        """Insist: what was delivered and is not written down will be delivered again, but not while we are at it."""
+        await insist(lambda: self._spool.settle(letter, result), self._tell_trouble, endless=True)
 
     def _tell(self, letter: Letter, end: Conclusion) -> None:
         events = [("spool_delivered", end.delivered), ("spool_failed", end.failed), ("spool_later", end.later)]
