@@ -102,8 +102,18 @@ def _sqlite(file: Path) -> AsyncEngine:
         connect_args={"timeout": _BUSY_SECONDS},
         hide_parameters=True,
     )
+    opened = _identity(file)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begun(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("reading")
+        if not reading and _identity(file) != opened:
+            # What is written into the open file nobody would find again.
+            raise OSError(f"{file} was removed or replaced while it was open; put it back, or start the relay again")
+        # A transaction that writes takes its lock at once: taken later, it can fail in the middle.
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
     return engine
 
 
@@ -117,10 +127,13 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    """A transaction that writes takes its lock at once: taken later, it can fail in the middle."""
-    reading = connection.get_execution_options().get("reading")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Which file stands at this place; None: none does."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _postgresql(url: DatabaseURL) -> AsyncEngine:

@@ -74,6 +74,23 @@ async def test_a_fault_is_kept_as_such(spool: Spool):
     assert found.recipients == fresh.recipients
 
 
+async def test_nothing_is_written_into_a_file_that_was_removed_or_replaced(tmp_path: Path):
+    """Who told 250 for it would have lost the mail: at the next start nobody finds that file."""
+    place, aside = tmp_path / "spool.db", tmp_path / "aside.db"
+    store = await open_store(DatabaseURL(file=place))
+    spool = Spool(store, "me", 60)
+    await added(spool)
+    place.rename(aside)
+    with pytest.raises(OSError, match="removed or replaced"):
+        await added(spool)
+    for each in ("", "-wal", "-shm"):
+        place.with_name(f"spool.db{each}").unlink(missing_ok=True)
+    aside.rename(place)
+    await added(spool)
+    assert len(await spool.claim(5)) == 2
+    await store.close()
+
+
 async def test_only_what_is_due_and_promised_is_taken_out(spool: Spool):
     await added(spool, wait=50)
     pending = await added(spool, state=State.PENDING)
