@@ -189,7 +189,11 @@ class Supervisor:
     def _start_those_due(self) -> None:
         for member in self._crew:
             if not member.pid and time.monotonic() >= member.due:
-                self._start(member)
+                try:
+                    self._start(member)
+                except OSError as error:  # the machine has no room for another process now
+                    member.due = time.monotonic() + _LONGEST_PAUSE_SECONDS
+                    self._log.error("worker_not_started", why=str(error), restart_in=_LONGEST_PAUSE_SECONDS)
 
     def _renew(self) -> None:
         """Try the new settings and the new book here first: either every process takes them over, or none."""

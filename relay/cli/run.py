@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -145,7 +145,8 @@ class _Run:
         upstream = settings.upstream.url.place if settings.upstream.url else ""
         log.info("relay_ready", listen=list(addresses), upstream=upstream)
         if settings.log.file is not None:
-            typer.echo(f"relay_ready listen={','.join(addresses)} upstream={upstream}", err=True)
+            with suppress(OSError):  # nobody reads it
+                typer.echo(f"relay_ready listen={','.join(addresses)} upstream={upstream}", err=True)
         if self._room < needed:
             log.warning("few_descriptors", found=self._room, expected=needed, cure="ulimit -n, or limits.connections")
 

@@ -204,6 +204,19 @@ def reasons(log: Path) -> list[str]:
     return [event["why"] for event in map(json.loads, lines) if event["event"] == "worker_failed"]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_standard_error_that_takes_nothing_ends_nothing_where_the_log_is_elsewhere(tmp_path, workers):
+    log, port = tmp_path / "relay.log", free_port()
+    command = [sys.executable, "-m", "relay", "run", "--practice", "--listen", f"127.0.0.1:{port}"]
+    command += ["--log-format", "json", "--log-file", str(log), "--set", f"workers={workers}"]
+    with Path("/dev/full").open("wb") as full, subprocess.Popen(command, stderr=full) as process:
+        wait_for(lambda: log.exists() and "relay_ready" in log.read_text(), "the relay to serve")
+        with Client(("127.0.0.1", port)) as client:
+            client.greet()
+        process.terminate()
+        assert process.wait(10) == 0
+
+
 def test_several_without_their_database_say_why_and_end_with_a_status_that_lets_them_be_started_again(tmp_path):
     with without_its_database(tmp_path, 2) as process:
         assert process.wait(10) == 1
