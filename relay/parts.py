@@ -112,7 +112,11 @@ def _server_tls(settings: ListenerSettings) -> ssl.SSLContext | None:
     if settings.tls is ListenerTLS.NONE or settings.certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.certificate, settings.key)
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except OSError as error:  # which names no file; ssl.SSLError is one, too
+        files = " with ".join(str(each) for each in (settings.certificate, settings.key) if each is not None)
+        raise OSError(error.errno, f"{files}: {error.strerror or error}") from None
     return context
 
 

@@ -97,7 +97,26 @@ def _bound(family: socket.AddressFamily, target: tuple[str, int], processes: int
         yield _listening(family, target, shared=True)
 
 
+def silent_twin(sock: socket.socket) -> socket.socket:
+    """Another shared socket of the same address, which does not listen until somebody begins to accept from it.
+
+    Raises:
+        OSError: there can be none.
+    """
+    return _bound_to(sock.family, sock.getsockname()[:2], shared=True)
+
+
 def _listening(family: socket.AddressFamily, target: tuple[str, int], *, shared: bool) -> socket.socket:
+    sock = _bound_to(family, target, shared=shared)
+    try:
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _bound_to(family: int, target: tuple[str, int], *, shared: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -107,7 +126,6 @@ def _listening(family: socket.AddressFamily, target: tuple[str, int], *, shared:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setblocking(False)
         sock.bind(target)
-        sock.listen(BACKLOG)
     except OSError:
         sock.close()
         raise

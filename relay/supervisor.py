@@ -21,7 +21,7 @@ from relay.parts import read_book
 from relay.proxy.places import SharedPlaces
 from relay.record.counters import CLIENTS, Counters
 from relay.signals import HELD, RELOAD, REOPEN
-from relay.sockets import Sockets, bind, name_of
+from relay.sockets import Sockets, bind, name_of, silent_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,6 +180,19 @@ class Supervisor:
             pause = min(0.25 * 2**member.short_lives, _LONGEST_PAUSE_SECONDS) if member.short_lives else 0.0
             self._log.error("worker_died", worker=member.row, pid=pid, restart_in=pause)
             member.due = now + pause
+            if member.short_lives > 1:
+                self._withdraw(member)
+
+    def _withdraw(self, member: _Member) -> None:
+        """Let new clients go to the other processes: here they would wait for long. The one that follows listens."""
+        try:
+            silent = tuple(tuple(silent_twin(sock) for sock in listener) for listener in member.sockets)
+        except OSError as error:  # then they wait
+            self._log.error("worker_not_withdrawn", worker=member.row, why=str(error))
+            return
+        for sock in (sock for listener in member.sockets for sock in listener):
+            sock.close()
+        member.sockets = silent
 
     def _forget_clients(self, member: _Member) -> None:
         """Those of a process that has ended are gone, and take no places from the others'."""

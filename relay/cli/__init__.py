@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import typer
 
 from relay.cli.book import book
@@ -35,4 +38,16 @@ app.add_typer(queue, name="queue")
 
 def main() -> None:
     """Run the command that the arguments name."""
+    _open_what_is_closed()
     app()
+
+
+def _open_what_is_closed() -> None:
+    """Let the three standard files be nowhere where they are closed: else their numbers become those of others."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))

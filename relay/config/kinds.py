@@ -160,7 +160,7 @@ def maybe(read: Callable[[Any], _T]) -> Reads:
 def file(value: Any) -> Path:
     """A file that exists and can be read by the account the relay runs as."""
     path = _path(value)
-    if not path.is_file() or not os.access(path, os.R_OK):
+    if not seen(path.is_file) or not os.access(path, os.R_OK):
         raise expected("a file that the relay can read", trouble_with(path))
     return path
 
@@ -168,7 +168,7 @@ def file(value: Any) -> Path:
 def file_or_folder(value: Any) -> Path:
     """A file or folder that exists and can be read."""
     path = _path(value)
-    if not path.exists() or not os.access(path, os.R_OK):
+    if not seen(path.exists) or not os.access(path, os.R_OK):
         raise expected("a file or folder that the relay can read", trouble_with(path))
     return path
 
@@ -176,12 +176,12 @@ def file_or_folder(value: Any) -> Path:
 def file_to_write(value: Any) -> Path:
     """A file that can be written to, or made, by the account the relay runs as."""
     path = _path(value)
-    if path.is_dir():
+    if seen(path.is_dir):
         raise expected("a file, not a folder", f"name a file inside it, such as {path.absolute() / 'relay.log'}")
     folder = path.absolute().parent
-    if not folder.is_dir():
-        raise expected("a file in a folder that exists", f"make the folder {folder}")
-    target = path.absolute() if path.exists() else folder
+    if not seen(folder.is_dir):
+        raise expected("a file in a folder that exists", f"make the folder {folder}, or let the relay look into it")
+    target = path.absolute() if seen(path.exists) else folder
     if not os.access(target, os.W_OK):
         raise expected("a file that the relay can write", f"let the account the relay runs as write to {target}")
     return path
@@ -191,12 +191,24 @@ def _path(value: Any) -> Path:
     return value if isinstance(value, Path) else Path(text(value)).expanduser()
 
 
+def seen(look: Callable[[], bool]) -> bool:
+    """What the system tells of a path; no where it may not look into a folder on the way."""
+    try:
+        return look()
+    except PermissionError:
+        return False
+
+
 def trouble_with(path: Path) -> str:
     """Why a file cannot be read, with its full path."""
     full = path.absolute()
-    if path.is_dir():
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except PermissionError:
+        return f"the account the relay runs as may not look into a folder above {full}: change its owner or mode"
+    if is_folder:
         return f"{full} is a folder"
-    if path.exists():
+    if exists:
         return f"{full} exists, but the account the relay runs as may not read it: change its owner or mode"
     relative = "" if path.is_absolute() else "; a relative path starts at the folder the relay was started in"
     return f"{full} does not exist{relative}"

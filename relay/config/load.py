@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from relay.config.document import read_document
 from relay.config.findings import problems_in
 from relay.config.given import Given
-from relay.config.kinds import trouble_with
+from relay.config.kinds import seen, trouble_with
 from relay.config.places import shipped
 from relay.config.problem import Problem, SettingsError
 from relay.config.settings import Settings
@@ -81,7 +81,7 @@ def load(config: Path | None, flags: Flags, environ: Mapping[str, str]) -> Setti
 
 def gather(config: Path | None, flags: Flags, environ: Mapping[str, str]) -> Gathered:
     """Read all sources and lay each over the one before, without judging the values."""
-    path = config or next((place for place in USUAL_PLACES if place.is_file()), None)
+    path = config or next((place for place in USUAL_PLACES if seen(place.is_file)), None)
     given = Given({}, "the settings")
     problems: list[Problem] = []
     for source, broken in (_from_file(path), from_environment(environ), from_flags(flags)):

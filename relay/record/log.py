@@ -139,7 +139,7 @@ class LogWriter:
             with _alone(self._descriptor, waits=self._thread is not None):
                 for octets in self._pieces(lines + told):
                     self._write(octets)
-        except OSError:  # a full disk, a closed pipe: the mail goes on, and the log tells later what it lacks
+        except Exception:  # noqa: BLE001 -- a full disk, a closed pipe, no memory: the log tells later what it lacks
             self._dropped += lost + len(lines)
         self._taken_octets += sum(map(len, lines))
 
@@ -152,9 +152,12 @@ class LogWriter:
         if self._torn:
             octets = b"\n" + octets
         while octets:
-            if self._thread is None and not _takes_octets(self._descriptor):
-                raise BlockingIOError("nobody reads the log")
-            written = octets[: os.write(self._descriptor, octets)]
+            piece = octets
+            if self._thread is None:
+                if not _takes_octets(self._descriptor):
+                    raise BlockingIOError("nobody reads the log")
+                piece = octets[:_PIPE_OCTETS]  # for more there may be no room
+            written = octets[: os.write(self._descriptor, piece)]
             octets = octets[len(written) :]
             self._torn = not written.endswith(b"\n")
 

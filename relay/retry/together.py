@@ -55,25 +55,29 @@ class Together:
             self._writer = None
 
     async def _write_all(self, jobs: list[Job]) -> None:
+        begun = False
         try:
-            await self._transaction(jobs)
+            async with self._store.write.begin() as connection:
+                begun = True
+                await _carry_out(jobs, connection)
         except Exception as error:  # noqa: BLE001 -- whatever it is, somebody waits for each of them
-            if len(jobs) == 1:
-                jobs[0].done.set_exception(error)
+            if begun and len(jobs) > 1:
+                for job in jobs:  # one of them is at fault: it must not take the others along
+                    await self._write_all([job])
                 return
-            for job in jobs:  # one of them is at fault: it must not take the others along
-                await self._write_all([job])
+            for job in jobs:  # where not even a transaction begins, each alone would only wait as long again
+                job.done.set_exception(error)
         else:
             for job in jobs:
                 job.done.set_result(None)
 
-    async def _transaction(self, jobs: list[Job]) -> None:
-        async with self._store.write.begin() as connection:
-            for statement, rows in _merged(jobs):  # none with no rows: it would be executed without any
-                await connection.execute(statement, rows)
-            for job in jobs:
-                if job.work is not None:
-                    await job.work(connection)
+
+async def _carry_out(jobs: list[Job], connection: AsyncConnection) -> None:
+    for statement, rows in _merged(jobs):  # none with no rows: it would be executed without any
+        await connection.execute(statement, rows)
+    for job in jobs:
+        if job.work is not None:
+            await job.work(connection)
 
 
 def _merged(jobs: Iterable[Job]) -> list[tuple[Executable, list[Mapping[str, Any]]]]:

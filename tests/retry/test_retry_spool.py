@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, insert, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from relay.config.database import DatabaseURL, database_url
 from relay.retry.letter import Kind, Letter, Recipient, State, new_id
@@ -72,6 +74,25 @@ async def test_a_fault_is_kept_as_such(spool: Spool):
     await spool.add(fresh, Body(0, list), state=State.QUEUED, wait=0)
     (found,) = await spool.claim(1)
     assert found.recipients == fresh.recipients
+
+
+async def test_where_no_transaction_begins_none_waits_for_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A database that is locked for long makes all wait once, not one after the other."""
+    monkeypatch.setattr("relay.store.engine._SQLITE", ("busy_timeout=500",))
+    place = tmp_path / "spool.db"
+    store = await open_store(DatabaseURL(file=place))
+    spool = Spool(store, "me", 60)
+    await added(spool)
+    other = sqlite3.connect(place, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    begun = time.monotonic()
+    ends = await asyncio.gather(*(added(spool) for _ in range(20)), return_exceptions=True)
+    assert time.monotonic() - begun < 5  # 20 times half a second, one by one
+    assert all(isinstance(each, OperationalError) for each in ends)
+    other.close()
+    await added(spool)
+    assert len(await spool.claim(25)) == 2
+    await store.close()
 
 
 async def test_nothing_is_written_into_a_file_that_was_removed_or_replaced(tmp_path: Path):

@@ -27,6 +27,11 @@ def has_open(pid: int, file: Path) -> bool:
     return any(each.resolve() == file for each in Path(f"/proc/{pid}/fd").iterdir())
 
 
+def listening(port: int) -> int:
+    """How many sockets on loopback listen at this port."""
+    return Path("/proc/net/tcp").read_text().count(f"0100007F:{port:04X} 00000000:0000 0A")
+
+
 def gone(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -75,6 +80,23 @@ def test_a_worker_that_keeps_dying_does_not_keep_the_machine_busy(start):
     pauses = [event["restart_in"] for event in relay.events("worker_died", 3)]
     assert pauses[0] > 0
     assert len(children(relay.process.pid)) <= 2
+
+
+def test_clients_do_not_wait_for_a_worker_that_cannot_be_started_again(start, certificate, tmp_path):
+    key, aside = Path(certificate["key"]), tmp_path / "aside"
+    relay = start({"workers": 2, "listen": [{"address": "127.0.0.1:0", "tls": "starttls", **certificate}]})
+    key.rename(aside)
+    try:
+        os.kill(min(children(relay.process.pid)), signal.SIGKILL)
+        relay.events("worker_died", 3)
+        for _ in range(10):
+            send(relay)
+        assert str(key) in relay.events("worker_failed")[0]["why"]
+    finally:
+        aside.rename(key)
+    wait_for(lambda: listening(relay.addresses[0][1]) == 2, "the worker to come back", 20)
+    for _ in range(10):
+        send(relay)
 
 
 def test_the_stop_lets_mail_in_flight_finish_and_leaves_no_process(start, upstream):
@@ -205,10 +227,13 @@ def reasons(log: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_standard_error_that_takes_nothing_ends_nothing_where_the_log_is_elsewhere(tmp_path, workers):
+@pytest.mark.parametrize("closed", [False, True], ids=["full", "closed"])
+def test_a_standard_error_that_takes_nothing_ends_nothing(tmp_path, workers, closed):
     log, port = tmp_path / "relay.log", free_port()
     command = [sys.executable, "-m", "relay", "run", "--practice", "--listen", f"127.0.0.1:{port}"]
     command += ["--log-format", "json", "--log-file", str(log), "--set", f"workers={workers}"]
+    if closed:
+        command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
     with Path("/dev/full").open("wb") as full, subprocess.Popen(command, stderr=full) as process:
         wait_for(lambda: log.exists() and "relay_ready" in log.read_text(), "the relay to serve")
         with Client(("127.0.0.1", port)) as client:

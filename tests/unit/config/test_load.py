@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from functools import reduce
 from ipaddress import ip_network
 from pathlib import Path
@@ -237,3 +240,25 @@ def test_the_same_settings_in_front_of_another_server():
     other = settings.with_upstream(load(None, Flags(upstream="smtp+plain://localhost:9"), {}).upstream.server)
     assert other.upstream.login is None
     assert (other.upstream.server.port, other.upstream.pool.idle) == (9, 3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("upstream.tls.ca_file={}", "may not look into a folder above {}"),
+        ("log.file={}", "make the folder {.parent}, or let the relay look into it"),
+    ],
+)
+def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path, monkeypatch, setting, told):
+    locked = tmp_path / "locked" / "a file"
+
+    look = Path.stat
+
+    def refuse(path: Path, **how: Any) -> os.stat_result:
+        if path.is_relative_to(locked.parent):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, **how)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(SettingsError, match=re.escape(told.format(locked))):
+        load(None, Flags(upstream=URL, set=(setting.format(locked),)), {})

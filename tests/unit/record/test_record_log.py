@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -180,6 +181,38 @@ def test_a_line_that_a_full_disk_has_cut_off_does_not_spoil_the_next(path, monke
     assert json.loads(whole)["event"] == "whole"
     assert '"event":"cut o' in cut
     assert {json.loads(line)["event"] for line in others} == {"next", "log_events_dropped"}
+
+
+def test_without_a_thread_a_long_line_waits_for_no_room_in_a_pipe(tmp_path):
+    """There is room for some octets of it, which is what the system tells, and for no more."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    log = start_log(style="json", file=pipe, level="info", direct=True)
+    for _ in range(40):
+        log.info("long", words="x" * 7000)
+    log.stop()
+
+
+def test_the_log_outlives_whatever_happens_to_it(path, monkeypatch):
+    log = start_log(style="json", file=path, level="info")
+    write, times = log._write, iter(range(9))
+
+    def fails_once(octets: bytes) -> None:
+        if next(times, 1) == 0:
+            raise MemoryError
+        write(octets)
+
+    monkeypatch.setattr(log, "_write", fails_once)
+    log.info("first")
+    deadline = time.monotonic() + 5
+    while not log._dropped and time.monotonic() < deadline:
+        time.sleep(0.01)
+    log.info("second")
+    log.stop()
+    assert [(event["event"], event.get("count")) for event in events(path)] == [
+        ("second", None),
+        ("log_events_dropped", 1),
+    ]
 
 
 @pytest.mark.parametrize("direct", [False, True])
