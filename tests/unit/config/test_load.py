@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 from functools import reduce
 from ipaddress import ip_network
@@ -254,7 +253,7 @@ def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path, monkeypatch, se
 
     look = Path.stat
 
-    def refuse(path: Path, **how: Any) -> os.stat_result:
+    def refuse(path: Path, **how: Any) -> Any:
         if path.is_relative_to(locked.parent):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return look(path, **how)
