@@ -180,7 +180,7 @@ def file_to_write(value: Any) -> Path:
         raise expected("a file, not a folder", f"name a file inside it, such as {path.absolute() / 'relay.log'}")
     folder = path.absolute().parent
     if not seen(folder.is_dir):
-        raise expected("a file in a folder that exists", f"make the folder {folder}, or let the relay look into it")
+        raise expected("a file in a folder that exists", _locked(folder) or f"make the folder {folder}")
     target = path.absolute() if seen(path.exists) else folder
     if not os.access(target, os.W_OK):
         raise expected("a file that the relay can write", f"let the account the relay runs as write to {target}")
@@ -199,16 +199,24 @@ def seen(look: Callable[[], bool]) -> bool:
         return False
 
 
+def _locked(path: Path) -> str | None:
+    try:
+        path.stat()
+    except PermissionError:
+        return f"the account the relay runs as may not look into a folder above {path}: change its owner or mode"
+    except OSError:
+        pass
+    return None
+
+
 def trouble_with(path: Path) -> str:
     """Why a file cannot be read, with its full path."""
     full = path.absolute()
-    try:
-        exists, is_folder = path.exists(), path.is_dir()
-    except PermissionError:
-        return f"the account the relay runs as may not look into a folder above {full}: change its owner or mode"
-    if is_folder:
+    if locked := _locked(full):
+        return locked
+    if path.is_dir():
         return f"{full} is a folder"
-    if exists:
+    if path.exists():
         return f"{full} exists, but the account the relay runs as may not read it: change its owner or mode"
     relative = "" if path.is_absolute() else "; a relative path starts at the folder the relay was started in"
     return f"{full} does not exist{relative}"
