@@ -75,6 +75,12 @@ class _Member:
         self.pid = 0
         return True
 
+    def close_sockets(self) -> None:
+        """Close them in this process."""
+        for listener in self.sockets:
+            for sock in listener:
+                sock.close()
+
 
 class StartError(RuntimeError):
     """A process ended before all had begun: what it lacks, a restart of it alone would lack too."""
@@ -190,8 +196,7 @@ class Supervisor:
         except OSError as error:  # then they wait
             self._log.error("worker_not_withdrawn", worker=member.row, why=str(error))
             return
-        for sock in (sock for listener in member.sockets for sock in listener):
-            sock.close()
+        member.close_sockets()
         member.sockets = silent
 
     def _forget_clients(self, member: _Member) -> None:
@@ -236,8 +241,8 @@ class Supervisor:
 
     def _close_sockets(self, *, but: _Member | None = None) -> None:
         for member in self._crew:
-            for sock in (sock for listener in member.sockets for sock in listener if member is not but):
-                sock.close()
+            if member is not but:
+                member.close_sockets()
 
     def _tell_all(self, number: signal.Signals) -> None:
         for member in self._crew:
