@@ -10,6 +10,7 @@ from relay.config.listener import ListenerTLS, LoginRule
 from relay.explain.shelf import shipped_chapters
 from relay.proxy.service import Listener, Rules, Teller
 from relay.smtp import Phase
+from relay.sockets import room
 from relay.upstream.pool import Keeping
 from relay.upstream.server import Login, Server, Waits
 
@@ -67,7 +68,7 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(
         hostname=settings.hostname,
         message_size=limits.message_size,
-        connections=limits.connections,
+        connections=int(min(limits.connections, room())),  # clients beyond it would be cut off without a word
         connections_per_address=limits.connections_per_address,
         recipients=limits.recipients,
         errors=limits.errors,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 2048  # clients that may wait to be accepted
 _ACCEPTS_A_ROUND = 8
-_OTHER_FILES = 100
+_OTHER_FILES = 250  # sockets that listen, log, database, web page, and the clients that are told there is no place
 
 Sockets = tuple[tuple[socket.socket, ...], ...]  # for each listener, in the order of the settings
 
@@ -42,26 +42,32 @@ def bind(addresses: Iterable[Address], processes: int = 1) -> tuple[Sockets, ...
     return tuple(tuple(tuple(listener[number]) for listener in opened) for number in range(processes))
 
 
-def make_room() -> float:
-    """Let this process open as many files as the system lets it, and return how many.
+def make_room() -> None:
+    """Let this process open as many files as the system lets it.
 
     What a process may open is 1,024 on most systems until it asks for more, which `limits.connections` alone exceeds.
     """
-    with suppress(
-        ImportError, OSError, ValueError
-    ):  # Windows has no such limit; macOS names one that it does not grant
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limit; macOS names one it does not grant
         import resource  # noqa: PLC0415 -- see above
 
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        if most != resource.RLIM_INFINITY:
-            return most
-    return math.inf
 
 
-def room_for(clients: int) -> int:
-    """How many files so many clients need: each has a connection here and one to the upstream."""
-    return 2 * clients + _OTHER_FILES
+def room() -> float:
+    """How many clients this process has files for: each has a connection here and one to the upstream.
+
+    Beyond it the system refuses clients without a word.
+    """
+    try:
+        import resource  # noqa: PLC0415 -- Windows has none
+
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    except ImportError:
+        return math.inf
+    if files == resource.RLIM_INFINITY:
+        return math.inf
+    return (files - min(_OTHER_FILES, files // 2)) // 2
 
 
 def acceptors(sock: socket.socket) -> tuple[socket.socket, ...]:

@@ -7,6 +7,7 @@ once, if there is any such thing.
 
 from __future__ import annotations
 
+import asyncio
 import mmap
 import os
 import signal
@@ -35,6 +36,9 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, _READY, *HELD}
 _BEYOND_DRAIN_SECONDS = 25.0  # the spool's worker may need 20; then a process that does not stop is killed
 _SHORT_LIFE_SECONDS = 5.0  # a process that died so soon is started again only after a while
 _LONGEST_PAUSE_SECONDS = 30.0
+_ROUND_SECONDS = 1.0
+_BEAT_SECONDS = 1.0
+_SILENT_ROUNDS = 30  # a process that shows no life for so long hangs, and its clients with it
 
 
 class Work(Protocol):
@@ -67,6 +71,8 @@ class _Member:
     started: float = 0.0
     short_lives: int = 0
     due: float = 0.0
+    beat: int = 0  # as it was last seen
+    silent_rounds: int = 0
 
     def ended(self) -> bool:
         """Whether it was running and does so no more; told once."""
@@ -107,7 +113,7 @@ class Supervisor:
         self._workers = settings.workers
         self._counters = Counters(len(self._crew))
         self._places = SharedPlaces(len(self._crew))
-        self._ready = mmap.mmap(-1, len(self._crew))
+        self._beats = mmap.mmap(-1, len(self._crew))  # one octet for each process: 0 until it is ready, then it changes
         self._pid = os.getpid()
         self._lifeline, self._life = os.pipe()  # the other processes see its end when this one is gone
 
@@ -119,8 +125,10 @@ class Supervisor:
             self._start(member)
         told = False
         while True:
-            heard = signal.sigtimedwait(_SIGNALS, 1.0)
+            heard = signal.sigtimedwait(_SIGNALS, _ROUND_SECONDS)
             number = heard.si_signo if heard is not None else 0
+            if heard is None:
+                self._kill_those_that_hang()
             if number in (signal.SIGTERM, signal.SIGINT):
                 break
             if number == RELOAD:
@@ -133,13 +141,14 @@ class Supervisor:
                 self._stop()
                 raise StartError("a process of the relay could not begin its work; the log says why (worker_failed)")
             self._start_those_due()
-            if not told and all(self._ready[:]):
+            if not told and all(self._beats[:]):
                 told = True
                 announce(self.addresses)
         self._stop()
 
     def _start(self, member: _Member) -> None:
         member.started = time.monotonic()
+        member.beat = member.silent_rounds = self._beats[member.row] = 0
         member.pid = os.fork()
         if member.pid == 0:
             os._exit(self._be(member))
@@ -170,9 +179,26 @@ class Supervisor:
         return 0
 
     def _tell_ready(self, member: _Member) -> None:
-        self._ready[member.row] = 1
+        self._beat(member.row, asyncio.get_running_loop())
         if os.getppid() == self._pid:  # else the supervisor is gone, and its signal would reach somebody else
             os.kill(self._pid, _READY)
+
+    def _beat(self, row: int, loop: asyncio.AbstractEventLoop) -> None:
+        """Show the supervisor that the loop of this process still goes round, now and every second."""
+        self._beats[row] = self._beats[row] % 255 + 1
+        loop.call_later(_BEAT_SECONDS, self._beat, row, loop)
+
+    def _kill_those_that_hang(self) -> None:
+        """Called in each round without a signal. Rounds are counted, not seconds: what stops all harms nobody."""
+        for member in self._crew:
+            beat = self._beats[member.row]
+            if not member.pid or beat != member.beat or beat == 0:
+                member.beat, member.silent_rounds = beat, 0
+                continue
+            member.silent_rounds += 1
+            if member.silent_rounds == _SILENT_ROUNDS:
+                self._log.error("worker_hangs", worker=member.row, pid=member.pid, seconds=_SILENT_ROUNDS)
+                os.kill(member.pid, signal.SIGKILL)
 
     def _bury(self) -> None:
         """Take note of every process that has ended, and decide when it is started again."""

@@ -71,7 +71,6 @@ class _Run:
         self._gather = partial(gathered, config, flags)
         self._settings = settings_or_exit(self._gather())
         self._desk = desk
-        self._room = 0.0  # files that this process may open
         self._supervisors: LogWriter  # its log, which the processes inherit
 
     def start(self) -> None:
@@ -80,7 +79,7 @@ class _Run:
         from relay.sockets import make_room
         from relay.supervisor import StartError
 
-        self._room = make_room()
+        make_room()
         try:
             if self._settings.workers > 1:
                 self._supervise()
@@ -139,16 +138,18 @@ class _Run:
 
     def _announce(self, log: LogWriter, addresses: tuple[str, ...]) -> None:
         """Say on standard error, and in the log if that is elsewhere, that the relay serves, and where."""
-        from relay.sockets import room_for
+        from relay.sockets import room
 
-        settings, needed = self._settings, room_for(self._settings.limits.connections)
+        settings, found = self._settings, room()
         upstream = settings.upstream.url.place if settings.upstream.url else ""
         log.info("relay_ready", listen=list(addresses), upstream=upstream)
         if settings.log.file is not None:
             with suppress(OSError):  # nobody reads it
                 typer.echo(f"relay_ready listen={','.join(addresses)} upstream={upstream}", err=True)
-        if self._room < needed:
-            log.warning("few_descriptors", found=self._room, expected=needed, cure="ulimit -n, or limits.connections")
+        expected = settings.limits.connections
+        if found < expected:
+            cure = "ulimit -n, or limits.connections"
+            log.warning("few_descriptors", connections=found, expected=expected, cure=cure)
 
     def _log(self, *, direct: bool = False) -> LogWriter:
         from relay.record.log import start_log

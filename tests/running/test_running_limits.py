@@ -39,6 +39,20 @@ def test_connections(start):
         assert two.send_mail().code == 250
 
 
+def test_clients_for_whom_there_are_no_files_are_told_so(start):
+    few = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))"  # 60 of them for 30 clients
+    relay = start(before=few)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(relay.addresses[0])) for _ in range(40)]
+        for client in clients[:30]:
+            client.greet()
+            assert client.send_mail().code == 250
+        for client in clients[30:]:
+            assert_explained(client.hear(), 421, "4.3.2")
+            assert client.closed()
+    assert relay.events("few_descriptors")[0]["connections"] == 30
+
+
 def test_clients_that_never_shake_hands_take_places_too(start, certificate):
     door = {"address": "127.0.0.1:0", "tls": "implicit", **certificate}
     relay = start({"listen": [door], "limits": {"connections": 2}, "timeouts": {"client_tls": 3}})

@@ -71,6 +71,20 @@ def test_a_worker_that_is_killed_is_started_again_and_waiting_clients_are_served
     assert {event["pid"] for event in relay.events("worker_died", 2)} == before
 
 
+def test_a_worker_that_hangs_is_replaced_and_those_that_work_are_not(start):
+    relay = start({"workers": 2}, before="import relay.supervisor\nrelay.supervisor._SILENT_ROUNDS = 3")
+    before = children(relay.process.pid)
+    victim = min(before)
+    os.kill(victim, signal.SIGSTOP)
+    with ExitStack() as stack:  # some of them wait in its queue
+        for client in [stack.enter_context(Client(relay.addresses[0])) for _ in range(8)]:
+            client.greet()
+            assert client.send_mail().code == 250
+    assert [event["pid"] for event in relay.events("worker_hangs")] == [victim]
+    assert [event["pid"] for event in relay.events("worker_died")] == [victim]
+    assert before & children(relay.process.pid) == before - {victim}
+
+
 def test_a_worker_that_keeps_dying_does_not_keep_the_machine_busy(start):
     relay = start({"workers": 2})
     for times in range(1, 4):
