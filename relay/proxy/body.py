@@ -149,7 +149,7 @@ class Chunk:
         if self._last:
             self._transaction.judged(reply)
         else:
-            self._transaction.answered(reply)
+            self._transaction.chunk_answered(reply, last=False)
 
 
 def skip_octets(session: Session, size: int, answer: Callable[[], object]) -> None:

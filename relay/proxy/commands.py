@@ -127,7 +127,8 @@ def rcpt(session: Session, argument: bytes) -> bool:
 def data(session: Session, argument: bytes) -> bool:
     """Begin the message."""
     transaction = session.transaction
-    if transaction is not None and not argument and (transaction.accepted or session.busy):
+    argument = argument.strip()
+    if transaction is not None and not argument and not transaction.chunked and (transaction.accepted or session.busy):
         transaction.data()
         return True
     if session.busy:
@@ -136,6 +137,8 @@ def data(session: Session, argument: bytes) -> bool:
         return session.error(Fault.BAD_SEQUENCE, "DATA comes after MAIL and RCPT", Phase.DATA)
     if argument:
         return session.error(Fault.SYNTAX, "DATA takes no argument", Phase.DATA)
+    if transaction.chunked:
+        return session.error(Fault.BAD_SEQUENCE, "DATA cannot follow BDAT", Phase.DATA)
     session.answer(transaction.without_recipients())
     return True
 
@@ -149,8 +152,6 @@ def bdat(session: Session, argument: bytes) -> bool:
     if transaction is None:
         mistake = partial(session.error, Fault.BAD_SEQUENCE, "BDAT comes after MAIL and RCPT", Phase.DATA)
         skip_octets(session, size, mistake)
-    elif not transaction.accepted:
-        transaction.skip(size, transaction.without_recipients())
     else:
         transaction.chunk(size, last=last)
     return True

@@ -43,6 +43,7 @@ class Transaction:
         self.connection: Connection | None = None
         self.body: Body | Chunk | None = None  # while message octets flow
         self._guard: NewlineGuard | None = None  # looks at all chunks of a BDAT message
+        self._failed: Reply | None = None  # why a chunk was not taken: no message may be without it
         self._opening = False
         self._may_take_later = False  # a recipient was refused for now
         self._over = False
@@ -90,20 +91,28 @@ class Transaction:
 
     def chunk(self, size: int, *, last: bool) -> None:
         """BDAT (RFC 3030): pass on the command and its octets as they are."""
-        connection = self.connection
-        if connection is None:
-            self.skip(size, self._fault_reply(Phase.DATA))  # the last chunk was not sent: nobody can have taken it
-        elif b"CHUNKING" not in connection.capabilities:  # it would take the octets for commands
-            self.skip(size, reply_for(Fault.OFFER_CHANGED, Phase.DATA, self.server.name))
-        else:
-            if self._guard is None:  # the first: from now on octets are counted, whatever MAIL has declared
-                self._guard, self.size = NewlineGuard(), 0
-            self.body = Chunk(self, size, self._guard, last=last)
-            self.body.begin(connection)
+        refusal, connection = self._failed or self._chunk_refusal(), self.connection
+        if refusal is not None or connection is None:
+            answer = partial(self.chunk_answered, refusal or self._fault_reply(Phase.DATA), last=last)
+            skip_octets(self.session, size, answer)
+            return
+        if self._guard is None:  # the first: from now on octets are counted, whatever MAIL has declared
+            self._guard, self.size = NewlineGuard(), 0
+        self.body = Chunk(self, size, self._guard, last=last)
+        self.body.begin(connection)
 
-    def skip(self, size: int, reply: Reply) -> None:
-        """The octets of a BDAT that cannot be passed on; `reply` is why."""
-        skip_octets(self.session, size, partial(self.session.answer, reply))
+    def _chunk_refusal(self) -> Reply | None:
+        """Why no chunk can be passed on; None if it can, or if there is nobody to pass it on to."""
+        if not self.accepted:
+            return self.without_recipients()
+        if self.connection is not None and b"CHUNKING" not in self.connection.capabilities:
+            return reply_for(Fault.OFFER_CHANGED, Phase.DATA, self.server.name)  # it would read octets as commands
+        return None
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the message comes by BDAT; DATA may not follow (RFC 3030 section 2)."""
+        return self._guard is not None or self._failed is not None
 
     def without_recipients(self) -> Reply:
         """What DATA is answered where no recipient was accepted: for good only if all were refused for good."""
@@ -169,6 +178,18 @@ class Transaction:
         self._refused = not reply.ok
         if reply.ok:
             self.passed(reply)
+        self.answered(reply)
+
+    def chunk_answered(self, reply: Reply, *, last: bool) -> None:
+        """What is said of a chunk, but for the verdict on a whole message.
+
+        Once a chunk is refused the mail has failed; chunks that follow are read and forgotten, and the last one ends
+        the mail whatever was said of it: the client begins the next one (RFC 3030 section 2).
+        """
+        if not reply.ok:
+            self._failed = reply
+        self._over = self._over or last
+        self._refused = self._refused or last
         self.answered(reply)
 
     def passed(self, reply: Reply) -> None:

@@ -62,10 +62,9 @@ class PatientTransaction(Transaction):
         """DATA: pass it on; what comes after it is read when the upstream has agreed."""
         self._work(self.agree(), self._data_answered)
 
-    def chunk(self, size: int, *, last: bool) -> None:
+    def _chunk_refusal(self) -> Reply:
         """BDAT is not offered where a message may have to be sent again."""
-        del last
-        self.skip(size, reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA))
+        return reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA)
 
     def reset(self) -> bool:
         """RSET is answered here; what the upstream remembers is reset when the connection is given back."""
