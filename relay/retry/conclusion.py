@@ -39,6 +39,8 @@ def conclude(letter: Letter, said: Said, plan: Plan, chance: float) -> Conclusio
     failed = tuple(each for each in heard if each.said.permanent or (each.said.transient and over))
     later = tuple(each for each in heard if each.said.transient and not over)
     null_sender = not letter.sender.address
+    if null_sender and later:  # nobody can be told of a failure: it stays with the letter until all have their verdict
+        failed, later = (), (*failed, *later)
     late = notice_due(plan, letter.age, notified=letter.notified) and not null_sender
     return Conclusion(
         delivered=tuple(each for each in heard if each.said.ok),
@@ -47,6 +49,6 @@ def conclude(letter: Letter, said: Said, plan: Plan, chance: float) -> Conclusio
         wait=next_pause(plan, letter.attempts + 1, tuple(each.said for each in later), chance),
         bounce_to=() if null_sender else tuple(each for each in failed if wants(each.path, b"FAILURE")),
         notice_to=tuple(each for each in later if late and wants(each.path, b"DELAY")),
-        stuck=null_sender and bool(failed) and not later,
+        stuck=null_sender and bool(failed),
         unknown=any(each.said.fault is Fault.OUTCOME_UNKNOWN for each in heard),
     )

@@ -26,7 +26,7 @@ class DeferringTransaction(PatientTransaction):
     def __init__(self, intake: Intake, memory: int, session: Session, sender: Path) -> None:
         super().__init__(session, sender, memory)
         self._intake = intake
-        self._deferred: list[Recipient] = []
+        self._deferred: dict[str, tuple[Path, Reply]] = {}  # by address: who is named twice is kept once
         self._offline: Reply | None = None  # why nothing of this mail goes to the upstream any more
 
     async def mail(self) -> Reply:
@@ -45,6 +45,8 @@ class DeferringTransaction(PatientTransaction):
         reply = self._offline
         if reply is None:
             reply = await super().rcpt(path)
+            if reply.ok:
+                self._deferred.pop(path.address, None)
             refusal = await self._refusal(reply)
             if refusal is not None:
                 return refusal
@@ -56,7 +58,8 @@ class DeferringTransaction(PatientTransaction):
     async def agree(self) -> Reply:
         """DATA: where nobody is to be reached live, the relay agrees by itself."""
         if self._offline is None and not self.taken and self._deferred:
-            self._go_offline(self._deferred[-1].said)
+            _, said = tuple(self._deferred.values())[-1]
+            self._go_offline(said)
         if self._offline is not None:
             return _GO_AHEAD
         refusal = await self._put_off(await super().agree())
@@ -108,12 +111,13 @@ class DeferringTransaction(PatientTransaction):
     def _go_offline(self, why: Reply) -> None:
         self._offline = why
         self.give_up_session()
-        for path in self.taken:
+        taken, self.taken = self.taken, []
+        for path in taken:
             self._defer(path, why)
-        self.taken.clear()
 
     def _defer(self, path: Path, why: Reply) -> None:
-        self._deferred.append(Recipient(len(self._deferred), path, why))
+        if path.address not in [taken.address for taken in self.taken]:
+            self._deferred.setdefault(path.address, (path, why))
 
     async def _keep(self, why: Reply) -> Reply:
         letter = self._letter()
@@ -144,4 +148,5 @@ class DeferringTransaction(PatientTransaction):
         return await self._intake.add(letter, Body(self.copy.size, self.copy.pieces), self.session.login, state=state)
 
     def _letter(self) -> Letter:
-        return Letter(new_id(), Kind.MAIL, self.sender, self.copy.size, tuple(self._deferred))
+        recipients = tuple(Recipient(number, *kept) for number, kept in enumerate(self._deferred.values()))
+        return Letter(new_id(), Kind.MAIL, self.sender, self.copy.size, recipients)

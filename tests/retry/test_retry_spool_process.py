@@ -50,6 +50,16 @@ def test_a_mail_may_be_half_live_and_half_kept_and_nobody_gets_it_twice(
     assert upstream.tries[b"<now@b.test>"] == 1
 
 
+def test_who_is_named_twice_gets_the_mail_once(upstream: Upstream, relays: Callable[..., Relay], database: str):
+    relay = relays(retry__mode="spool", database__url=database)
+    with relay.client() as client:  # refused for now the first time, taken the second
+        client.sendmail("anna@a.test", ["later1@b.test", "later1@b.test", "later3@b.test"], "Subject: x\r\n\r\nx\r\n")
+        client.sendmail("anna@a.test", ["later2@b.test", "later2@b.test"], "Subject: y\r\n\r\ny\r\n")
+    wait_for(lambda: len(relay.events("spool_delivered")) >= 2, "the deliveries in the log")
+    relay.stop()
+    assert sorted(upstream.reached()) == [b"<later1@b.test>", b"<later2@b.test>", b"<later3@b.test>"]
+
+
 def test_a_letter_refused_in_the_end_comes_back_to_its_sender(
     upstream: Upstream, relays: Callable[..., Relay], database: str
 ):

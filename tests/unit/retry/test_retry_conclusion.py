@@ -60,6 +60,13 @@ def test_mail_without_a_sender_causes_no_mail_and_is_kept_to_be_seen():
     assert numbers(end.remaining) == [0]
 
 
+def test_of_mail_without_a_sender_a_failure_stays_until_all_have_their_verdict():
+    end = conclude(letter("", "", "", sender="<>"), {0: NEVER, 1: LATER, 2: OK}, PLAN, 0.5)
+    assert not end.stuck
+    assert not end.failed
+    assert numbers(end.remaining) == [0, 1]
+
+
 def test_an_unknown_outcome_is_tried_again_and_told_of():
     unknown = reply_for(Fault.OUTCOME_UNKNOWN, Phase.MESSAGE)
     end = conclude(letter(""), {0: unknown}, PLAN, 0.5)
