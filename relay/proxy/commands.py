@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay.proxy.session import Session
+    from relay.smtp.capabilities import Capabilities
 
     Command = Callable[[Session, bytes], bool]
 
@@ -34,7 +35,7 @@ def ehlo(session: Session, argument: bytes) -> bool:
     session.greeting = argument
     offered = session.service.pool.offered()
     if offered is not None:
-        session.client.write(ehlo_lines(session, offered))
+        _offer(session, offered)
     else:
         session.client.hold()
         session.service.spawn(_look(session), session.client.fail)
@@ -42,10 +43,14 @@ def ehlo(session: Session, argument: bytes) -> bool:
 
 
 async def _look(session: Session) -> None:
-    offered = await session.service.pool.look(_LOOK_SECONDS)
-    session.client.write(ehlo_lines(session, offered))
+    _offer(session, await session.service.pool.look(_LOOK_SECONDS))
     session.client.go_on()
     session.client.proceed()
+
+
+def _offer(session: Session, offered: Capabilities | None) -> None:
+    session.offered = offered
+    session.client.write(ehlo_lines(session, offered))
 
 
 def helo(session: Session, argument: bytes) -> bool:
@@ -89,6 +94,7 @@ def mail(session: Session, argument: bytes) -> bool:
     if session.greeting is None or session.transaction is not None:
         detail = "MAIL inside a mail transaction" if session.transaction else "EHLO or HELO must come first"
         return session.error(Fault.BAD_SEQUENCE, detail, Phase.MAIL)
+    session.mail_refused = True  # until it is accepted
     if path is None:
         return session.error(Fault.SYNTAX, "MAIL FROM:<address> was expected", Phase.MAIL)
     refusal = mail_refusal(session, path)
@@ -110,7 +116,7 @@ def rcpt(session: Session, argument: bytes) -> bool:
         if session.busy:
             return False
         if transaction is None:
-            return session.error(Fault.BAD_SEQUENCE, "RCPT comes after an accepted MAIL", Phase.RCPT)
+            return session.misplaced("RCPT comes after an accepted MAIL", Phase.RCPT)
         return session.error(Fault.SYNTAX, "RCPT TO:<address> was expected", Phase.RCPT)
     if transaction.crowded:
         return False
@@ -134,7 +140,7 @@ def data(session: Session, argument: bytes) -> bool:
     if session.busy:
         return False
     if transaction is None:
-        return session.error(Fault.BAD_SEQUENCE, "DATA comes after MAIL and RCPT", Phase.DATA)
+        return session.misplaced("DATA comes after MAIL and RCPT", Phase.DATA)
     if argument:
         return session.error(Fault.SYNTAX, "DATA takes no argument", Phase.DATA)
     if transaction.chunked:
@@ -150,10 +156,19 @@ def bdat(session: Session, argument: bytes) -> bool:
         return session.error(Fault.SYNTAX, "BDAT needs the number of octets, then LAST if no more follow", Phase.DATA)
     size, last, transaction = int(words[0]), len(words) == 2, session.transaction
     if transaction is None:
-        mistake = partial(session.error, Fault.BAD_SEQUENCE, "BDAT comes after MAIL and RCPT", Phase.DATA)
+        mistake = partial(session.misplaced, "BDAT comes after MAIL and RCPT", Phase.DATA)
         skip_octets(session, size, mistake)
     else:
         transaction.chunk(size, last=last)
+    return True
+
+
+def noop(session: Session, argument: bytes) -> bool:
+    """Do nothing; who asks so whether the session still serves hears of a login that was lost with the upstream."""
+    del argument
+    if session.login.lost and session.transaction is None:
+        return session.dismiss(Fault.LOGIN_LOST, phase=Phase.MAIL)
+    session.answer(replies.OK)
     return True
 
 
@@ -163,8 +178,7 @@ def rset(session: Session, argument: bytes) -> bool:
     if session.transaction is not None and session.transaction.reset():
         return True
     session.end_transaction()
-    session.answer(replies.OK)
-    return True
+    return noop(session, b"")
 
 
 def quit_(session: Session, argument: bytes) -> bool:
@@ -211,7 +225,7 @@ COMMANDS: dict[bytes, Command] = {
     b"DATA": data,
     b"BDAT": bdat,
     b"RSET": rset,
-    b"NOOP": _answered(replies.OK),
+    b"NOOP": noop,
     b"VRFY": _answered(replies.CANNOT_VERIFY),
     b"HELP": _answered(replies.HELP),
     b"QUIT": quit_,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relay.proxy.server import ClientConnection
     from relay.proxy.service import Service
     from relay.proxy.transaction import Transaction
+    from relay.smtp.capabilities import Capabilities
     from relay.upstream.server import Server
 
 _log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ class Session:
         self.transaction: Transaction | None = None
         self.started = client.loop.time()
         self.greeting: bytes | None = None  # EHLO or HELO, once said
+        self.offered: Capabilities | None = None  # what EHLO has told the client of the upstream
+        self.mail_refused = False  # what a client has said together with its MAIL goes down with it
         self._errors = 0
 
     # -- what the wire tells
@@ -58,7 +61,10 @@ class Session:
             self.login.answer(line)
             return True
         verb, _, argument = line.partition(b" ")
-        command = COMMANDS.get(verb.upper(), commands.unknown)
+        command = COMMANDS.get(verb.upper())
+        if command is None:  # a tab is a blank as well
+            verb, _, argument = line.replace(b"\t", b" ", 1).partition(b" ")
+            command = COMMANDS.get(verb.upper(), commands.unknown)
         if len(line) + 2 > self.service.rules.command_line and command is not commands.auth:  # 2: it counts the CRLF
             command = commands.overlong
         if command not in OVERLAPPING and self.busy:
@@ -169,6 +175,12 @@ class Session:
             return self.dismiss(Fault.TOO_MANY_ERRORS)
         return self.refuse(fault, detail, phase)
 
+    def misplaced(self, detail: str, phase: Phase) -> bool:
+        """Refuse what belongs to no mail; no error of a client that has said it behind a MAIL, not knowing its fate."""
+        if self.mail_refused:
+            return self.refuse(Fault.BAD_SEQUENCE, detail, phase)
+        return self.error(Fault.BAD_SEQUENCE, detail, phase)
+
     def forget_broken(self) -> None:
         """What begins something new ends a mail whose upstream was lost: nothing of it is left there."""
         if self.transaction is not None and self.transaction.broken:
@@ -179,3 +191,4 @@ class Session:
         if self.transaction is not None:
             self.transaction.leave()
         self.transaction = None
+        self.mail_refused = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from relay.proxy.body import Body, Chunk, skip_octets
 from relay.proxy.replies import OK
 from relay.smtp import Fault, Phase, Reply, outcome_unknown, reply_for
+from relay.smtp.command import PARAMETERS_REFUSED
 from relay.smtp.message import NewlineGuard
 from relay.upstream.exchange import Answer, Expected
 
@@ -70,18 +71,17 @@ class Transaction:
 
     def begin(self) -> None:
         """MAIL: take a connection (or wait for one), and pass it on."""
-        mail = Expected(Phase.MAIL, self._mail_answered, (2,), b"MAIL FROM:" + self.sender.wire)
         connection = self.session.login.connection if self.session.login.done else self.service.pool.take()
         if connection is None:
-            self._open((mail,))
+            self._open(())
         else:
             self._attach(connection)
-            self._say(mail)
+            self._say(self._mail(connection))
 
     def recipient(self, path: Path) -> None:
         """RCPT: pass it on; whatever is said of this recipient touches no other."""
         self.named += 1
-        answered = partial(self._rcpt_answered, path.address)
+        answered = partial(self._rcpt_answered, path)
         self._say(Expected(Phase.RCPT, answered, (2,), b"RCPT TO:" + path.wire))
 
     def data(self) -> None:
@@ -151,7 +151,7 @@ class Transaction:
         connection = self._let_go()
         self._broken = (fault, detail)
         if self._replaceable(connection, pending, fault):
-            self._open(pending, new=True)
+            self._open(pending[1:], new=True)
             return
         awaits_verdict = bool(pending) and pending[-1].phase is Phase.MESSAGE
         if fault is Fault.BUG and pending:  # who was to hear these replies has failed, and would again
@@ -260,40 +260,63 @@ class Transaction:
             answer(reply)
             self._say_all(rest)
 
-    def _open(self, commands: tuple[Expected, ...], *, new: bool = False) -> None:
+    def _mail(self, connection: Connection) -> Expected:
+        return Expected(
+            Phase.MAIL, self._mail_answered, (2,), b"MAIL FROM:" + self.sender.wire_for(connection.capabilities)
+        )
+
+    def _open(self, behind: tuple[Expected, ...], *, new: bool = False) -> None:
+        """Say MAIL over another connection, then what was to follow it."""
         self._opening = True
         self.client.hold()
-        self.service.spawn(self._opened(commands, new=new), self.client.fail)
+        self.service.spawn(self._opened(behind, new=new), self.client.fail)
 
-    async def _opened(self, commands: tuple[Expected, ...], *, new: bool) -> None:
+    async def _opened(self, behind: tuple[Expected, ...], *, new: bool) -> None:
         found = await self.service.pool.open(new=new)
         self._opening = False
         if not isinstance(found, Reply) and self._over:
             self.service.pool.give_back(found)
             return
         if isinstance(found, Reply):
-            for command in commands:
+            self._mail_answered(found)
+            for command in behind:
                 command.answer(found)
         else:
             self._attach(found)
-            self._say_all(commands)
+            self._say_all((self._mail(found), *behind))
         self.client.proceed()
 
     def _mail_answered(self, reply: Reply) -> None:
+        self.session.mail_refused = not reply.ok
         if reply.ok:
             self._dirty = True
             if self.connection is not None:
                 self.connection.messages += 1
         else:
             self._over = self._refused = True
+            reply = self._as_offered(reply, self.sender)
         self.answered(reply)
 
-    def _rcpt_answered(self, address: str, reply: Reply) -> None:
+    def _rcpt_answered(self, path: Path, reply: Reply) -> None:
+        address = path.address
         if reply.ok:
             self.accepted.append(address)
-        elif reply.transient:
-            self._may_take_later = True
+        else:
+            reply = self._as_offered(reply, path)
+            self._may_take_later = self._may_take_later or reply.transient
         self.answered(reply, address)
+
+    def _as_offered(self, refusal: Reply, path: Path) -> Reply:
+        """The refusal; or that less is offered now, where it is one of parameters that EHLO has invited.
+
+        Else the client would be told that it had made a mistake, for good.
+        """
+        offered, connection = self.session.offered, self.connection
+        if refusal.code not in PARAMETERS_REFUSED or offered is None or connection is None:
+            return refusal
+        if all(extension not in offered for extension in path.missing(connection.capabilities)):
+            return refusal
+        return reply_for(Fault.OFFER_CHANGED, refusal.phase, self.server.name)
 
     def _data_answered(self, reply: Reply) -> None:
         if reply.ok and (self._over or not self.accepted):

@@ -104,7 +104,7 @@ class DeferringTransaction(PatientTransaction):
 
     async def _refusal(self, reply: Reply) -> Reply | None:
         """What the client hears instead of being told that the mail is kept: good and final replies, and limits."""
-        if not may_succeed_later(reply):
+        if not may_succeed_later(reply) or self.sender.timed:  # its time would pass while it is kept
             return reply
         return await self._intake.refusal(reply, self.session.login, self.size or 0)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relay.retry.letter import Kind
-from relay.smtp import Fault, Phase, Reply
+from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.smtp.command import PARAMETERS_REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from relay.smtp.capabilities import Capabilities
     from relay.upstream.carrier import Carrier
 
+_HINTS = (b"SIZE", b"DSN")
 Said = dict[int, Reply]  # the number of a recipient -> the last reply about it
 
 
@@ -24,8 +26,11 @@ async def deliver(
 
     What is raised, by it or by `pieces`, leaves the connection in the middle of the message.
     """
-    mail = await carrier.say(b"MAIL FROM:" + _sender(letter, carrier.connection.capabilities), Phase.MAIL)
+    offered = carrier.connection.capabilities
+    mail = await carrier.say(b"MAIL FROM:" + _sender(letter, offered), Phase.MAIL)
     if not mail.ok:
+        if mail.code in PARAMETERS_REFUSED and letter.sender.missing(offered):  # it was taken when more was offered
+            mail = reply_for(Fault.OFFER_CHANGED, Phase.MAIL, carrier.connection.server.name)
         return _all(letter.recipients, mail)
     carrier.connection.messages += 1
     said = await _name(carrier, letter)
@@ -34,17 +39,18 @@ async def deliver(
 
 
 def _sender(letter: Letter, offered: Capabilities) -> bytes:
-    """The sender's path and parameters: a client's as they came; of a letter of ours, those that the upstream knows."""
+    """The sender: a client's as it came, but for hints; of a letter of ours, with what the upstream knows."""
     if letter.kind is Kind.MAIL:
-        return letter.sender.wire
+        return letter.sender.wire_for(offered, _HINTS)
     known = (word for word in letter.sender.parameters.split() if word.removeprefix(b"BODY=") in offered)
     return b" ".join((letter.sender.octets, *known))
 
 
 async def _name(carrier: Carrier, letter: Letter) -> Said:
     """RCPT for each, all at once where the upstream takes them so (RFC 2920)."""
-    lines = [(each.number, b"RCPT TO:" + each.path.wire) for each in letter.recipients]
-    if b"PIPELINING" not in carrier.connection.capabilities:
+    offered = carrier.connection.capabilities
+    lines = [(each.number, b"RCPT TO:" + each.path.wire_for(offered, _HINTS)) for each in letter.recipients]
+    if b"PIPELINING" not in offered:
         return {number: await carrier.say(line, Phase.RCPT) for number, line in lines}
     asked = [(number, carrier.say(line, Phase.RCPT)) for number, line in lines]
     return {number: await reply for number, reply in asked}

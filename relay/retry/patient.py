@@ -56,7 +56,7 @@ class PatientTransaction(Transaction):
     def recipient(self, path: Path) -> None:
         """RCPT: pass it on; whatever is said of this recipient touches no other."""
         self.named += 1
-        self._work(self.rcpt(path), partial(self._rcpt_answered, path.address))
+        self._work(self.rcpt(path), partial(self._rcpt_answered, path))
 
     def data(self) -> None:
         """DATA: pass it on; what comes after it is read when the upstream has agreed."""
@@ -206,7 +206,7 @@ class PatientTransaction(Transaction):
         self.carrier = Carrier(found, lambda full: self.upstream_full(full=full))
         self.connection = found
         self.server = found.server
-        reply = await self.ask(b"MAIL FROM:" + self.sender.wire, Phase.MAIL)
+        reply = await self.ask(b"MAIL FROM:" + self.sender.wire_for(found.capabilities), Phase.MAIL)
         if reply.ok:
             self._mail_reply, self._dirty = reply, True
             found.messages += 1
@@ -234,7 +234,7 @@ class PatientTransaction(Transaction):
         self.client.proceed()
 
     def _mail_answered(self, reply: Reply) -> None:
-        self._over = self._refused = not reply.ok
+        self._over = self._refused = self.session.mail_refused = not reply.ok
         self.answered(reply)
 
     def _data_answered(self, reply: Reply) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -194,7 +195,9 @@ async def test_the_relay_takes_the_descriptors_that_its_clients_need(behaves, re
 async def test_a_relay_that_runs_out_of_descriptors_recovers(behaves, relay_before):
     """It cannot serve them all, but it lives, and serves whoever comes when there is room again."""
     limit = 60
-    with relay_before(behaves, before=limited_to(limit, limit)) as relay:
+    with relay_before(behaves) as relay:
+        # Only now: fewer from the start, and it would let in no more clients than there are descriptors for.
+        resource.prlimit(relay.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
         guests = [await Guest.come(relay.addresses[0]) for _ in range(2 * limit)]
         await asyncio.to_thread(wait_for, lambda: descriptors_of(relay) >= limit - 3, "the relay to be full")
         for guest in guests:

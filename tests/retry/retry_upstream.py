@@ -30,7 +30,7 @@ class Upstream:
     """`later3@...` is put off three times, `never@...` refused; anybody else is welcome.
 
     `busy` refuses every MAIL for now, `vanish` closes without a verdict behind every final dot. The first `weary`
-    connections take their leave at MAIL.
+    connections take their leave at MAIL. `plain` offers no extension, and knows no parameter.
     """
 
     port: int = 0
@@ -39,6 +39,7 @@ class Upstream:
     busy: bool = False
     vanish: bool = False
     weary: int = 0
+    plain: bool = False
     connections: int = 0  # so far
     logins: dict[bytes, bytes] = field(default_factory=dict)  # user -> password; if any, a login is demanded
     logged_in: list[bytes] = field(default_factory=list)
@@ -108,9 +109,10 @@ class Upstream:
                 writer.write(self._log_in(line.split()[2]))
             elif verb == b"MAIL":
                 sender, recipients = line[10:].split()[0], []
-                writer.write(self._welcome(number))
+                writer.write(b"555 5.5.4 What is that?\r\n" if self.plain and b"> " in line else self._welcome(number))
             elif verb == b"RCPT":
                 reply = self._judge(line[8:].split()[0])
+                reply = b"555 5.5.4 What is that?\r\n" if self.plain and b"> " in line else reply
                 writer.write(reply)
                 if reply.startswith(b"250"):
                     recipients.append(line[8:].split()[0])
@@ -136,6 +138,8 @@ class Upstream:
         return b"451 4.3.2 Busy\r\n" if self.busy else b"250 2.1.0 Ok\r\n"
 
     def _ehlo(self) -> bytes:
+        if self.plain:
+            return b"250 upstream.test\r\n"
         return _EHLO.replace(b"250-DSN", b"250-AUTH PLAIN\r\n250-DSN") if self.logins else _EHLO
 
     def _log_in(self, initial: bytes) -> bytes:

@@ -38,6 +38,39 @@ def test_several_workers_share_one_spool(upstream: Upstream, relays: Callable[..
     assert sorted(upstream.reached()) == sorted(b"<r%d@b.test>" % number for number in range(20))
 
 
+def test_a_letter_reaches_a_server_that_knows_no_extensions(upstream: Upstream, relays: Callable[..., Relay]):
+    relay = relays(retry__mode="spool")
+    with relay.client() as client:
+        client.sendmail("anna@a.test", ["later1@b.test"], "Subject: x\r\n\r\nx\r\n", ["RET=HDRS"], ["NOTIFY=FAILURE"])
+        upstream.down()
+        upstream.plain = True
+        upstream.up()
+    wait_for(lambda: upstream.reached() == [b"<later1@b.test>"], "the mail")
+    relay.stop()
+
+
+def test_what_must_not_be_left_out_waits_for_a_server_that_knows_it(upstream: Upstream, relays: Callable[..., Relay]):
+    relay = relays(retry__mode="spool")
+    with relay.client() as client:
+        client.sendmail("anna@a.test", ["later1@b.test"], "Subject: x\r\n\r\nx\r\n", ["BODY=8BITMIME"])
+        upstream.down()
+        upstream.plain = True
+        upstream.up()
+    assert wait_for(lambda: relay.events("spool_later"), "a try in vain")[0]["fault"] == "offer-changed"
+    upstream.plain = False
+    relay.queue("retry", "--all")
+    wait_for(lambda: upstream.reached() == [b"<later1@b.test>"], "the mail")
+    relay.stop()
+
+
+def test_a_mail_with_a_time_of_its_own_is_not_kept(upstream: Upstream, relays: Callable[..., Relay]):
+    relay = relays(retry__mode="spool")
+    with relay.client() as client, pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        client.sendmail("anna@a.test", ["later9@b.test"], "Subject: x\r\n\r\nx\r\n", ["BY=30;R"])
+    assert refused.value.recipients["later9@b.test"][0] == 450
+    relay.stop()
+
+
 def test_a_letter_that_is_too_old_comes_back_and_an_independent_reader_knows_whose(
     upstream: Upstream, relays: Callable[..., Relay]
 ):
