@@ -32,6 +32,11 @@ class ReplyReader:
         """Whether no part of a reply is waiting for its end."""
         return not self._rest and not self._lines
 
+    @property
+    def refusing(self) -> bool:
+        """Whether what waits for its end is a refusal, whatever more may come of it."""
+        return self._code >= 400 if self._lines else self._rest[:1] in (b"4", b"5")
+
     def feed(self, data: bytes) -> list[tuple[int, tuple[bytes, ...]]]:
         """Take what came; return the replies that are now complete, as (code, lines).
 
@@ -49,6 +54,8 @@ class ReplyReader:
             if line[3:4] != b"-":
                 replies.append((self._code, tuple(self._lines)))
                 self._lines, self._octets = [], 0
+        if b"\n" in self._rest:  # no CRLF can make a line of it any more: waiting for one would be told as silence
+            raise GarbledError(f"a line that ends in LF alone: {_shown(self._rest)}")
         if self._octets + len(self._rest) > MAX_OCTETS:
             raise GarbledError(f"a reply of more than {MAX_OCTETS} octets")
         return replies

@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 _POLITE_SECONDS = 5.0
 _MAX_POSTPONED = 3
+_REFUSAL_POLL_SECONDS = 0.05
 _REPLIES_A_TURN = 5  # of one connection; then the others have their turn, lest many refusals keep everybody waiting
 _FIRST = (Phase.MAIL, Phase.AUTH)  # what a kept connection is asked first
 _LEAST_TAKEN = 100  # octets a second: less is no slow upstream, but one that only pretends to take the message
@@ -147,19 +148,25 @@ class Connection(SMTPProtocol):
         """Pass on the last piece, final dot included, and await the verdict."""
         self.when_heard(lambda: self._finish(octets, answer))
 
-    def when_heard(self, act: Callable[[], None], *, postponed: int = 0) -> None:
+    def when_heard(self, act: Callable[[], None], *, postponed: int = 0, since: float | None = None) -> None:
         """Do what ends a message, but hear first what was said before it.
 
         A reply that lies unread now would be taken for the verdict, an early `250` for a success. So the end waits for
-        the next round of the loop while there is something to read; a reply that is begun and stays half is no reply.
+        the next round of the loop while there is something to read. A reply that is begun and stays half is no reply;
+        but the rest of a refusal is waited for as long as a verdict may take, for it is the verdict.
         """
         self._end_waits = False
         if self._cut:
             self._hear_all()
-        if postponed < _MAX_POSTPONED and not self.dead and (self._below.unread() or not self._replies.empty):
-            self._end_waits = True
-            self._loop.call_later(0, lambda: self.when_heard(act, postponed=postponed + 1))
-            return
+        if not self.dead and (self._below.unread() or not self._replies.empty):
+            now = self._loop.time()
+            since = now if since is None else since
+            refusing = self._replies.refusing and now - since < self.server.waits.replies[Phase.DATA]
+            if refusing or postponed < _MAX_POSTPONED:
+                self._end_waits = True
+                pause = _REFUSAL_POLL_SECONDS if refusing else 0
+                self._loop.call_later(pause, lambda: self.when_heard(act, postponed=postponed + 1, since=since))
+                return
         if not self._replies.empty:
             self._begun_too_early()
         act()

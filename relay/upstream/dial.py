@@ -30,28 +30,27 @@ Step = Callable[[Connection], Awaitable[Reply | None]]
 
 # Attempts that came not far, the least first. A machine without IPv6 reaches half of the addresses of many servers.
 _NOT_FAR = (Fault.DNS, Fault.UNREACHABLE, Fault.CONNECT_TIMEOUT, Fault.REFUSED)
+_MAX_SESSIONS = 2  # that one mail begins, where the server refuses them: it may be busy
 _HEARING_ROUNDS = 3  # of the loop, until what makes a socket readable is known
 _SUBMISSIONS_PORT = 465  # TLS from the first octet (RFC 8314): silence there means the server waits for our handshake
 
 
 async def dial(server: Server, deadlines: Deadlines) -> Connection | Reply:
     """Open a connection that is ready for MAIL (or, without a login of the relay's own, for the client's AUTH)."""
-    connection = await connect(server, deadlines)
-    if isinstance(connection, Reply):
-        return connection
-    try:
-        refusal = await introduce(connection)
-    except asyncio.CancelledError:
-        connection.abort()
-        raise
-    if refusal is None:
-        return connection
-    connection.quit()
-    return refusal
+    return await _first(server, deadlines, _introduced)
 
 
 async def connect(server: Server, deadlines: Deadlines) -> Connection | Reply:
-    """Look the name up and connect, to each of its addresses in turn; with implicit TLS, shake hands too."""
+    """Look the name up and connect; with implicit TLS, shake hands too."""
+    return await _first(server, deadlines, _as_it_is)
+
+
+async def _first(server: Server, deadlines: Deadlines, accept: Step) -> Connection | Reply:
+    """The first connection, to each address in turn, that `accept` has nothing against (RFC 5321 section 5.1).
+
+    Together they have as long as one; what is left of it is shared among those that are still to be tried, so that one
+    that never answers hides no other.
+    """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(server.waits.connect):
@@ -60,12 +59,37 @@ async def connect(server: Server, deadlines: Deadlines) -> Connection | Reply:
         fault = connect_fault(error) if isinstance(error, OSError) else Fault.DNS
         return reply_for(Fault.DNS_TEMPORARY if isinstance(error, TimeoutError) else fault, Phase.CONNECT, server.name)
     furthest = reply_for(Fault.DNS, Phase.CONNECT, server.name)
-    for *_, address in found:
-        attempt = await _attempt(server, deadlines, cast("tuple[str, int]", address[:2]))
+    end, sessions = loop.time() + server.waits.connect, 0
+    for tried, (*_, address) in enumerate(found):
+        seconds = (end - loop.time()) / (len(found) - tried)
+        if seconds <= 0 or sessions == _MAX_SESSIONS:
+            break
+        attempt = await _attempt(server, deadlines, cast("tuple[str, int]", address[:2]), seconds)
         if isinstance(attempt, Connection):
-            return attempt
+            sessions += 1
+            refusal = await accept(attempt)
+            if refusal is None:
+                return attempt
+            if refusal.phase is Phase.AUTH:  # a wrong password is wrong everywhere, and each try brings a lock nearer
+                return refusal
+            attempt = refusal
         furthest = max(furthest, attempt, key=_way)
     return furthest
+
+
+async def _introduced(connection: Connection) -> Reply | None:
+    try:
+        refusal = await introduce(connection)
+    except asyncio.CancelledError:
+        connection.abort()
+        raise
+    if refusal is not None:
+        connection.quit()
+    return refusal
+
+
+async def _as_it_is(_: Connection) -> Reply | None:
+    return None
 
 
 def _way(attempt: Reply) -> int:
@@ -73,12 +97,14 @@ def _way(attempt: Reply) -> int:
     return _NOT_FAR.index(attempt.fault) if attempt.fault in _NOT_FAR else len(_NOT_FAR)
 
 
-async def _attempt(server: Server, deadlines: Deadlines, address: tuple[str, int]) -> Connection | Reply:
+async def _attempt(
+    server: Server, deadlines: Deadlines, address: tuple[str, int], seconds: float
+) -> Connection | Reply:
     loop = asyncio.get_running_loop()
     connection = Connection(server, deadlines, loop)
     source = (server.source_address, 0) if server.source_address else None
     try:
-        async with asyncio.timeout(server.waits.connect):
+        async with asyncio.timeout(seconds):
             await loop.create_connection(lambda: connection, *address, local_addr=source)
     except OSError as error:
         return _failed(connect_fault(error), Phase.CONNECT, server, error)

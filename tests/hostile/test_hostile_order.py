@@ -290,3 +290,62 @@ def test_an_early_refusal_of_a_chunk_that_is_then_read_no_more(behaves, relay_be
         client.say((b"x" * 70 + b"\r\n") * (size // 72) + b"y" * (size % 72))
         assert client.hear().code == 552
         assert client.ask("NOOP").code == 250
+
+
+@pytest.mark.parametrize(
+    "halves", [(b"552-5.3.4 Too ", b"big\r\n552 5.3.4 for us\r\n"), (b"5", b"52 5.3.4 Too big\r\n")]
+)
+@pytest.mark.parametrize("chunk", [False, True], ids=["DATA", "BDAT"])
+def test_an_early_refusal_that_comes_in_two_pieces_around_the_end_is_the_verdict(client, upstream, halves, chunk):
+    async def refuses(speaker: Speaker) -> None:
+        await speaker.say(halves[0])
+        await asyncio.sleep(0.5)  # meanwhile the client comes to its end
+        await speaker.say(halves[1])
+
+    async def agrees(speaker: Speaker) -> None:
+        await speaker.say(b"354 Go on\r\n")
+        await refuses(speaker)
+
+    async def data_follows(speaker: Speaker) -> None:
+        await speaker.say(b"250 2.1.5 Ok\r\n")
+        await speaker.until(b"\r\n")
+        await refuses(speaker)
+
+    upstream.acts["RCPT" if chunk else "DATA"] = data_follows if chunk else agrees
+    client.begin_mail()
+    if chunk:
+        client.say(b"BDAT 14 LAST\r\nHel")
+    else:
+        assert client.ask("DATA").code == 354
+    time.sleep(0.2)
+    client.say(b"lo world.\r\n" if chunk else _MESSAGE)
+    answer = client.hear()
+    assert answer.code == 552
+    assert "Too big" in answer.text.replace("\n", " ")
+    assert client.ask("NOOP").code == 250
+
+
+def test_a_refusal_that_is_begun_and_never_ended_is_none(client, upstream):
+    upstream.acts["DATA"] = says(b"354 Go on\r\n552-5.3.4 Too big\r\n")
+    client.begin_mail()
+    assert client.ask("DATA").code == 354
+    begun = time.monotonic()
+    client.say(_MESSAGE)
+    assert client.hear().code == 451
+    assert time.monotonic() - begun < 6  # timeouts.upstream_reply is 2
+    assert client.ask("NOOP").code == 250
+
+
+@pytest.mark.parametrize(("point", "code"), [("MAIL", 451), ("dot", 451)])
+def test_lines_that_end_in_lf_alone_are_not_told_as_silence(client, upstream, point, code):
+    upstream.acts[point] = says(b"250 2.0.0 Ok\n")
+    begun = time.monotonic()
+    client.say(_ENVELOPE)
+    answer = client.hear()
+    if point == "dot":
+        assert [answer.code, client.hear().code, client.hear().code] == [250, 250, 354]
+        client.say(_MESSAGE)
+        answer = client.hear()
+    assert answer.code == code
+    assert "in time" not in answer.text
+    assert time.monotonic() - begun < 1.5

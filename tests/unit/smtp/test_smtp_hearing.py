@@ -60,6 +60,22 @@ def test_the_largest_reply_is_read_and_one_line_more_is_not():
         reader.feed(b"250-x\r\n" * MAX_LINES + b"250 x\r\n")
 
 
+def test_a_line_feed_alone_is_not_waited_with():
+    reader = ReplyReader()
+    with pytest.raises(GarbledError, match="LF alone"):
+        reader.feed(b"250 ok\n")
+
+
+@pytest.mark.parametrize(
+    ("begun", "refusing"),
+    [(b"", False), (b"2", False), (b"5", True), (b"250-a\r\n5", False), (b"450-a\r\n", True), (b"550 a\r\n25", False)],
+)
+def test_a_refusal_that_is_begun_is_known_as_one(begun: bytes, refusing: bool):
+    reader = ReplyReader()
+    reader.feed(begun)
+    assert reader.refusing is refusing
+
+
 def test_an_endless_line_is_given_up():
     reader = ReplyReader()
     reader.feed(b"250 " + b"x" * (MAX_OCTETS - 4))

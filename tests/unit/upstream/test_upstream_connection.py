@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import ExitStack
 
 import pytest
 
@@ -11,7 +12,7 @@ from relay.config import Security
 from relay.deadlines import Deadlines
 from relay.smtp import Fault, Phase
 from relay.upstream.connection import Connection
-from relay.upstream.dial import connect, encrypt
+from relay.upstream.dial import connect, dial, encrypt
 from relay.upstream.server import Server, Waits
 
 WAITS = Waits(connect=5, tls=5, replies=dict.fromkeys(Phase, 5.0))
@@ -67,6 +68,13 @@ async def test_while_the_final_dot_waits_for_what_lies_unread_nobody_may_let_go(
     assert theirs.recv(100) == b""
 
 
+def has_addresses(monkeypatch, loop, *hosts: str, port: int) -> None:
+    async def found(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", (host, port)) for host in hosts]
+
+    monkeypatch.setattr(loop, "getaddrinfo", found)
+
+
 async def test_of_several_addresses_the_trouble_is_told_that_lies_furthest(monkeypatch):
     """That a machine without IPv6 cannot reach the other address is none."""
     loop = asyncio.get_running_loop()
@@ -75,8 +83,59 @@ async def test_of_several_addresses_the_trouble_is_told_that_lies_furthest(monke
         server = Server("upstream.example", port, Security.IMPLICIT, WAITS)
 
         for order in (("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")):
-            found = asyncio.Future()
-            found.set_result([(0, 0, 0, "", (host, port)) for host in order])
-            monkeypatch.setattr(loop, "getaddrinfo", lambda *_, found=found, **__: found)
+            has_addresses(monkeypatch, loop, *order, port=port)
             told = await connect(server, Deadlines(loop))
             assert told.fault in (Fault.TLS, Fault.DISCONNECTED)
+
+
+async def test_several_addresses_that_never_answer_take_no_longer_than_one(monkeypatch):
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = full.getsockname()[1]
+        for _ in range(2):  # they fill its queue: it answers nobody else
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        has_addresses(monkeypatch, loop, *["127.0.0.1"] * 4, port=port)
+        server = Server("upstream.example", port, Security.PLAIN, Waits(0.6, 5, WAITS.replies))
+        begun = loop.time()
+        told = await connect(server, Deadlines(loop))
+        assert told.fault is Fault.CONNECT_TIMEOUT
+        assert 0.5 < loop.time() - begun < 1.1
+
+
+@pytest.mark.parametrize(
+    ("greetings", "code"),
+    [
+        ([b"554 5.3.2 Not here\r\n", b"220 up ESMTP\r\n"], None),
+        ([b"", b"220 up ESMTP\r\n"], None),
+        ([b"421 4.3.2 Busy\r\n", b"554 5.3.2 Not here\r\n", b"220 up ESMTP\r\n"], 421),
+    ],
+)
+async def test_where_one_address_does_not_serve_the_next_is_tried(
+    monkeypatch, greetings: list[bytes], code: int | None
+):
+    loop = asyncio.get_running_loop()
+    begun: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.append(greetings[len(begun)])
+        writer.write(begun[-1])
+        if begun[-1].startswith(b"220"):
+            await reader.readline()
+            writer.write(b"250 up\r\n")
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as serving:
+        port = serving.sockets[0].getsockname()[1]
+        has_addresses(monkeypatch, loop, *["127.0.0.1"] * len(greetings), port=port)
+        found = await dial(Server("upstream.example", port, Security.PLAIN, WAITS), Deadlines(loop))
+        if code is None:
+            assert isinstance(found, Connection)
+            found.abort()
+        else:
+            assert found.code == code
+            assert len(begun) == 2  # a server that is busy is not asked at all of its addresses
+        await asyncio.sleep(0.05)  # both sides close
