@@ -144,7 +144,7 @@ class Service:
         failure = self._failure(session, reply, recipient)
         explanation = self.teller.book.explain(failure)
         occasion = self._occasion(session, new_reference())
-        self.journal.failure(explanation, occasion)
+        self.journal.failure(explanation, occasion, session.transaction.accepted if session.transaction else ())
         return render(explanation, style=self.teller.style, ref=occasion.ref, utf8=failure.utf8)
 
     def passed(self, session: Session, transaction: Transaction, reply: Reply) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from relay.record.counters import KEPT, MESSAGES, OCTETS, SPOOL_EVENTS
@@ -9,7 +10,6 @@ from relay.record.counters import KEPT, MESSAGES, OCTETS, SPOOL_EVENTS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from relay.explain.failure import Failure
     from relay.explain.page import Explanation
     from relay.record.counters import Row
     from relay.record.log import Log
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LEAST_LOCAL_PART = 4  # letters; to hide shorter ones would take the words apart
 _RECIPIENTS_NAMED = 20  # of a message with many
+_LOCAL_PART = re.compile(r"""("[^"]*"|[^\s<>()\[\],;:"']+)(?=(@|%40)[\w\[])""")  # of any address, whosever it is
 
 
 class Occasion(NamedTuple):
@@ -48,8 +49,8 @@ class Journal:
         self._log = log
         self._shown = _masked if mask_addresses else _plain
 
-    def failure(self, explanation: Explanation, occasion: Occasion) -> None:
-        """One refusal, as it was explained to the client."""
+    def failure(self, explanation: Explanation, occasion: Occasion, accepted: Iterable[str] = ()) -> None:
+        """One refusal, as it was explained to the client; the recipients `accepted` so far may be named in it."""
         failure = explanation.failure
         reply = failure.reply
         self.counters.failure(explanation.reason, reply.phase, reply.code)
@@ -67,7 +68,7 @@ class Journal:
             retry=explanation.retry,
             upstream=failure.upstream,
             fault=reply.fault,
-            words=self._words(failure),
+            words=self._masked_words(reply, (failure.sender, failure.recipient, failure.user, *accepted)),
             sender=self._shown(failure.sender),
             recipient=self._shown(failure.recipient),
             client=occasion.client,
@@ -112,7 +113,7 @@ class Journal:
             size=size,
         )
 
-    def spooled(self, event: str, letter: str, addresses: tuple[str, ...], reply: Reply | None) -> None:
+    def spooled(self, event: str, letter: str, sender: str, addresses: tuple[str, ...], reply: Reply | None) -> None:
         """What became of a letter of the spool: `spool_delivered`, `spool_later`, `spool_failed` and their like."""
         if event in SPOOL_EVENTS:
             self.counters.add(SPOOL_EVENTS[event])
@@ -124,26 +125,27 @@ class Journal:
             recipient_count=len(addresses),
             code=reply.code if reply is not None else None,
             fault=reply.fault if reply is not None else None,
-            words=self._masked_words(reply, addresses) if reply is not None else None,
+            words=self._masked_words(reply, (sender, *addresses)) if reply is not None else None,
         )
 
-    def _masked_words(self, reply: Reply, addresses: tuple[str, ...]) -> list[str]:
+    def _masked_words(self, reply: Reply, addresses: tuple[str | None, ...]) -> list[str]:
         return [self._hidden(line.decode("utf-8", "replace"), addresses) for line in reply.lines]
 
     def _hidden(self, words: str, addresses: Iterable[str | None]) -> str:
-        """The upstream's words, in which it may name whom it talks of, by the address or its local part alone."""
+        """The upstream's words, in which it may name anybody by the address, or by the local part alone."""
         if self._shown is _plain:
             return words
-        for address in filter(None, addresses):
-            words = words.replace(address, _masked(address) or "")
-            local = address.rpartition("@")[0]
-            if len(local) >= _LEAST_LOCAL_PART:
-                words = words.replace(local, "***")
+        words = _LOCAL_PART.sub("***", words)
+        named = {name for address in addresses if address for name in _names(address)}
+        for name in sorted(named, key=len, reverse=True):
+            words = re.sub(re.escape(name), "***", words, flags=re.IGNORECASE)
         return words
 
-    def _words(self, failure: Failure) -> list[str]:
-        named = (failure.sender or "", failure.recipient or "", failure.user or "")
-        return self._masked_words(failure.reply, named)
+
+def _names(address: str) -> list[str]:
+    """How a server may name a mailbox: by the local part without its quotes, or without what stands behind a plus."""
+    local = (address.rpartition("@")[0] or address).strip('"')
+    return [name for name in (local, local.partition("+")[0]) if len(name) >= _LEAST_LOCAL_PART]
 
 
 def _plain(address: str | None) -> str | None:

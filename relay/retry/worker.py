@@ -126,7 +126,9 @@ class Worker:
 
     def _start(self, letter: Letter) -> None:
         if letter.taken_over:
-            self.tools.journal.spooled("spool_taken_over", letter.id, _addresses(letter.recipients), None)
+            self.tools.journal.spooled(
+                "spool_taken_over", letter.id, letter.sender.address, _addresses(letter.recipients), None
+            )
         self._claims.begin(letter.id, self._deliver(letter), self._wake.set)
 
     # -- delivering
@@ -197,7 +199,7 @@ class Worker:
         now = asyncio.get_running_loop().time()
         if self._breaker.room(now, 1):  # of several that find out together, one counts
             self._breaker = self._breaker.failed(now, self.tools.plan, random.random())  # noqa: S311 -- no secret
-            self.tools.journal.spooled("spool_unreachable", letter.id, (), reply)
+            self.tools.journal.spooled("spool_unreachable", letter.id, letter.sender.address, (), reply)
         if is_over(self.tools.plan, letter.age):
             await self._settle(letter, {each.number: reply for each in letter.recipients})
         else:
@@ -253,9 +255,10 @@ class Worker:
             events.append(("spool_outcome_unknown", end.later))
         if end.stuck:
             events.append(("spool_stuck", end.failed))
+        sender = letter.sender.address
         for event, recipients in events:
             if recipients:
-                self.tools.journal.spooled(event, letter.id, _addresses(recipients), recipients[0].said)
+                self.tools.journal.spooled(event, letter.id, sender, _addresses(recipients), recipients[0].said)
 
     # -- beside it
 

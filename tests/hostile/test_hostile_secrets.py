@@ -201,6 +201,11 @@ def test_addresses_where_the_operator_hides_them(behaves, relay_before):
             client.greet()
             assert client.ask(f"MAIL FROM:<{MARK}@here.example>").code == 250
             assert client.ask(f"RCPT TO:<{MARK}@there.example>").code == 550
+            del behaves.acts["RCPT"]
+            assert client.ask(f"RCPT TO:<{MARK}@there.example>").code == 250
+            behaves.acts["dot"] = says(f"550 5.7.1 <{MARK.upper()}@there.example> does not want it\r\n".encode())
+            assert client.ask("DATA").code == 354
+            assert client.ask("Subject: x\r\n\r\nx\r\n.").code == 550
         relay.process.terminate()
         assert relay.process.wait(10) == 0
         assert "there.example" in relay.stderr.read_text()
