@@ -15,6 +15,16 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback if address else host.lower().rstrip(".") == "localhost"
 
 
+def leads_to(host: str, bound: str) -> bool:
+    """Whether a connection to `host` arrives at a socket of this machine that is bound to `bound`."""
+    if host.lower() == bound.lower():
+        return True
+    target, own = _parsed(host), _parsed(bound)
+    if not is_loopback(host):
+        return False
+    return is_loopback(bound) if own is None else own.is_unspecified or (target is None and own.is_loopback)
+
+
 def within(host: str, networks: tuple[Network, ...]) -> bool:
     """Whether an address lies in one of the networks; a name lies in none."""
     address = _parsed(host) if networks else None

@@ -30,6 +30,7 @@ from relay.config.timeouts import Timeouts
 from relay.config.upstream import Upstream
 from relay.config.url import Security, UpstreamURL
 from relay.languages import ENGLISH, LANGUAGES
+from relay.networks import leads_to
 
 _MOST_WORKERS = 64
 _LOG_FIXED = ("file", "format", "level")  # of the log, what changes only with a restart
@@ -211,8 +212,13 @@ class Settings(Section):
             yield Complaint("at least one address to listen on", at=("listen",))
         if self.web.listen and self.web.listen.port and self.web.listen in {each.address for each in self.listen}:
             yield Complaint("an address that no listener has", at=("web", "listen"))
+        url = self.upstream.url
         seen: set[Address] = set()
         for index, listener in enumerate(self.listen):
+            if url and url.port == listener.address.port and leads_to(url.host, listener.address.host):
+                cure = "name the mail server that is to be behind the relay"
+                found = f"{url}, where the relay itself listens"
+                yield Complaint("another server than the relay itself", cure, found, at=("upstream", "url"))
             if listener.address in seen and listener.address.port:
                 yield Complaint("each address only once", at=("listen", index, "address"))
             seen.add(listener.address)

@@ -38,7 +38,7 @@ def ehlo_lines(session: Session, offered: Capabilities | None) -> bytes:
             upstream=offered,
             own_limit=rules.message_size,
             secure=pool.last_secure,
-            chunking=client.listener.chunking,
+            chunking=client.listener.chunking and not rules.normalize_newlines,  # a chunk's octets are counted
             starttls=client.listener.tls is not None and not client.encrypted,
             login=login_possible(session),
         )

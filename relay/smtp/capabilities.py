@@ -51,6 +51,15 @@ class Capabilities:
         return int(value) or None if value.isdigit() and len(value) < 20 else None
 
     @property
+    def most_mails(self) -> int | None:
+        """How many mails one connection may carry (MAILMAX, RFC 9422 section 4), or None where no limit is named."""
+        for limit in self.keywords.get(b"LIMITS", b"").upper().split():
+            name, _, value = limit.partition(b"=")
+            if name == b"MAILMAX" and value.isdigit() and len(value) <= 6:  # RFC 9422 section 2
+                return int(value) or None
+        return None
+
+    @property
     def mechanisms(self) -> tuple[bytes, ...]:
         """The login mechanisms that can be passed through a relay (RFC 4954)."""
         offered = self.keywords.get(b"AUTH", b"").upper().split()

@@ -104,7 +104,8 @@ class Pool:
         """Keep the connection for the next transaction, or take leave of it."""
         connection.owner = None
         full = len(self._idle) >= self._keeping.idle
-        worn = connection.messages >= self._keeping.messages or connection.refusals >= _MAX_REFUSALS
+        most = min(self._keeping.messages, connection.capabilities.most_mails or self._keeping.messages)
+        worn = connection.messages >= most or connection.refusals >= _MAX_REFUSALS
         foreign = connection.server is not self.server  # opened before a reload: it leads to another upstream
         if full or worn or foreign or self._closed or connection.private:
             connection.quit()

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from relay.networks import home, is_loopback, within, written
+from relay.networks import home, is_loopback, leads_to, within, written
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,22 @@ def test_within_none(host: str):
 
 def test_no_networks_hold_nobody():
     assert not within("10.1.2.3", ())
+
+
+@pytest.mark.parametrize(
+    ("host", "bound", "arrives"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("localhost", "127.0.0.1", True),
+        ("localhost", "::1", True),
+        ("127.0.0.1", "localhost", True),
+        ("127.0.0.2", "0.0.0.0", True),
+        ("::1", "::", True),
+        ("127.0.0.2", "127.0.0.1", False),
+        ("mail.example.com", "0.0.0.0", False),
+        ("192.0.2.1", "192.0.2.1", True),
+        ("relay.example", "Relay.example", True),
+    ],
+)
+def test_whether_a_connection_arrives_at_a_socket_of_this_machine(host: str, bound: str, *, arrives: bool):
+    assert leads_to(host, bound) is arrives

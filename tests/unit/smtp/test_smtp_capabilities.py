@@ -30,6 +30,15 @@ def test_size_limit(line: bytes, limit: int | None):
 
 
 @pytest.mark.parametrize(
+    ("line", "limit"),
+    [(b"LIMITS RCPTMAX=20 mailmax=5", 5), (b"LIMITS MAILMAX=0", None), (b"LIMITS MAILMAX=x RCPTMAX=1", None),
+     (b"LIMITS MAILMAX=1000000", None), (b"SIZE 1", None)]
+)  # fmt: skip
+def test_mails_of_one_connection(line: bytes, limit: int | None):
+    assert offered(line).most_mails == limit
+
+
+@pytest.mark.parametrize(
     "line", [b"AUTH PLAIN LOGIN", b"AUTH=LOGIN PLAIN", b"auth plain login", b"AUTH LOGIN EXTERNAL PLAIN"]
 )
 def test_mechanisms_that_pass_a_relay(line: bytes):

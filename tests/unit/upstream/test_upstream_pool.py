@@ -12,6 +12,7 @@ from relay.config import Security
 from relay.deadlines import Deadlines
 from relay.practice import start
 from relay.smtp import Phase, Reply
+from relay.smtp.capabilities import Capabilities
 from relay.upstream.connection import Connection
 from relay.upstream.pool import Keeping, Pool
 from relay.upstream.server import Login, Server, Waits
@@ -73,6 +74,17 @@ async def test_one_that_has_collected_refusals_is_not_kept(pool):
     connection = await opened(pool)
     for _ in range(5):
         assert (await connection.ask(b"RCPT TO:<x@example.com>", Phase.RCPT)).code == 503
+    pool.give_back(connection)
+    assert pool.take() is None
+
+
+async def test_one_that_has_carried_as_many_mails_as_the_server_takes_is_not_kept(pool):
+    connection = await opened(pool)
+    connection.capabilities = Capabilities.of_ehlo((b"up.test", b"LIMITS MAILMAX=2"))
+    connection.messages = 1
+    pool.give_back(connection)
+    assert await opened(pool) is connection
+    connection.messages = 2
     pool.give_back(connection)
     assert pool.take() is None
 
