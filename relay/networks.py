@@ -15,6 +15,11 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback if address else host.lower().rstrip(".") == "localhost"
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address, and no name."""
+    return _parsed(host) is not None
+
+
 def leads_to(host: str, bound: str) -> bool:
     """Whether a connection to `host` arrives at a socket of this machine that is bound to `bound`."""
     if host.lower() == bound.lower():

@@ -6,7 +6,6 @@ Each step either goes on or yields the Reply that ends the attempt: the upstream
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relay.deadlines import Deadlines
+    from relay.upstream.names import Address
     from relay.upstream.server import Server
 
 Step = Callable[[Connection], Awaitable[Reply | None]]
@@ -54,21 +54,22 @@ async def _first(server: Server, deadlines: Deadlines, accept: Step) -> Connecti
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(server.waits.connect):
-            found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+            found = tuple(await server.names.find(server.host, server.port))
     except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
         fault = connect_fault(error) if isinstance(error, OSError) else Fault.DNS
         return reply_for(Fault.DNS_TEMPORARY if isinstance(error, TimeoutError) else fault, Phase.CONNECT, server.name)
     furthest = reply_for(Fault.DNS, Phase.CONNECT, server.name)
     end, sessions = loop.time() + server.waits.connect, 0
-    for tried, (*_, address) in enumerate(found):
+    for tried, address in enumerate(found):
         seconds = (end - loop.time()) / (len(found) - tried)
         if seconds <= 0 or sessions == _MAX_SESSIONS:
             break
-        attempt = await _attempt(server, deadlines, cast("tuple[str, int]", address[:2]), seconds)
+        attempt = await _attempt(server, deadlines, address, seconds)
         if isinstance(attempt, Connection):
             sessions += 1
             refusal = await accept(attempt)
             if refusal is None:
+                server.names.reached(address)
                 return attempt
             if refusal.phase is Phase.AUTH:  # a wrong password is wrong everywhere, and each try brings a lock nearer
                 return refusal
@@ -97,9 +98,7 @@ def _way(attempt: Reply) -> int:
     return _NOT_FAR.index(attempt.fault) if attempt.fault in _NOT_FAR else len(_NOT_FAR)
 
 
-async def _attempt(
-    server: Server, deadlines: Deadlines, address: tuple[str, int], seconds: float
-) -> Connection | Reply:
+async def _attempt(server: Server, deadlines: Deadlines, address: Address, seconds: float) -> Connection | Reply:
     loop = asyncio.get_running_loop()
     connection = Connection(server, deadlines, loop)
     source = (server.source_address, 0) if server.source_address else None

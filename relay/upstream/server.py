@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from relay.config.url import Security
 from relay.networks import is_loopback
+from relay.upstream.names import Names
 
 if TYPE_CHECKING:
     from relay.smtp import Phase
@@ -47,6 +48,7 @@ class Server:
     certificate: str | None = None
     key: str | None = None
     tls_name: str | None = None
+    names: Names = field(default_factory=Names, repr=False, compare=False)
 
     @cached_property
     def name(self) -> str:

@@ -11,6 +11,7 @@ import pytest
 from relay.config import Security
 from relay.deadlines import Deadlines
 from relay.smtp import Fault, Phase
+from relay.upstream import names
 from relay.upstream.connection import Connection
 from relay.upstream.dial import connect, dial, encrypt
 from relay.upstream.server import Server, Waits
@@ -68,11 +69,13 @@ async def test_while_the_final_dot_waits_for_what_lies_unread_nobody_may_let_go(
     assert theirs.recv(100) == b""
 
 
-def has_addresses(monkeypatch, loop, *hosts: str, port: int) -> None:
-    async def found(*_: object, **__: object) -> list[tuple[object, ...]]:
-        return [(0, 0, 0, "", (host, port)) for host in hosts]
+def has_addresses(monkeypatch, *hosts: str, port: int) -> None:
+    """The name of the upstream leads there."""
 
-    monkeypatch.setattr(loop, "getaddrinfo", found)
+    def found(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", (each, port)) for each in hosts]
+
+    monkeypatch.setattr(names.socket, "getaddrinfo", found)
 
 
 async def test_of_several_addresses_the_trouble_is_told_that_lies_furthest(monkeypatch):
@@ -83,7 +86,7 @@ async def test_of_several_addresses_the_trouble_is_told_that_lies_furthest(monke
         server = Server("upstream.example", port, Security.IMPLICIT, WAITS)
 
         for order in (("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")):
-            has_addresses(monkeypatch, loop, *order, port=port)
+            has_addresses(monkeypatch, *order, port=port)
             told = await connect(server, Deadlines(loop))
             assert told.fault in (Fault.TLS, Fault.DISCONNECTED)
 
@@ -97,7 +100,7 @@ async def test_several_addresses_that_never_answer_take_no_longer_than_one(monke
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(("127.0.0.1", port))
-        has_addresses(monkeypatch, loop, *["127.0.0.1"] * 4, port=port)
+        has_addresses(monkeypatch, *["127.0.0.1"] * 4, port=port)
         server = Server("upstream.example", port, Security.PLAIN, Waits(0.6, 5, WAITS.replies))
         begun = loop.time()
         told = await connect(server, Deadlines(loop))
@@ -130,7 +133,7 @@ async def test_where_one_address_does_not_serve_the_next_is_tried(
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as serving:
         port = serving.sockets[0].getsockname()[1]
-        has_addresses(monkeypatch, loop, *["127.0.0.1"] * len(greetings), port=port)
+        has_addresses(monkeypatch, *["127.0.0.1"] * len(greetings), port=port)
         found = await dial(Server("upstream.example", port, Security.PLAIN, WAITS), Deadlines(loop))
         if code is None:
             assert isinstance(found, Connection)
