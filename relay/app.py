@@ -13,7 +13,7 @@ from relay import memory
 from relay.config.problem import SettingsError
 from relay.deadlines import Deadlines
 from relay.explain import BookError
-from relay.parts import keeping_of, listener_of, read_book, rules_of, server_of, teller_of
+from relay.parts import certify, keeping_of, listener_of, read_book, rules_of, server_of, teller_of
 from relay.proxy.places import OwnPlaces, Places
 from relay.proxy.server import ClientConnection
 from relay.proxy.service import Listener, Service, Ways
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from relay.record.log import Log
 
 
+_RENEWAL_PAUSE_SECONDS = 1.0  # no mail moves while settings and book are read: many SIGHUPs are one
+
+
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """What a process is given to work with; its first process makes what several share.
@@ -47,6 +50,7 @@ class Workplace:
     row: int = 0
     office: bool = True
     lifeline: int | None = None  # a descriptor that ends when the process that made us does
+    serves: Callable[[], bool] = lambda: True  # whether any process accepts clients
 
     @classmethod
     def alone(cls, settings: Settings, log: Log) -> Workplace:
@@ -67,6 +71,7 @@ class Relay:
         deadlines = Deadlines(asyncio.get_running_loop())
         ways = self._ways(settings, book, deadlines)
         self.service = Service(ways, self._journal(settings), deadlines, place.places)
+        self._doors = tuple(map(listener_of, settings.listen))
         self._servers: list[asyncio.Server] = []
         self._later: Later | None = None
 
@@ -79,10 +84,10 @@ class Relay:
         loop = asyncio.get_running_loop()
         if self.settings.retrying:
             self._later = await _later(self.settings, self.service, self._place)
-        for settings, sockets in zip(self.settings.listen, self._place.sockets, strict=True):
-            listener = listener_of(settings)
-            if self._later is not None:
-                listener = self._later.door(listener, self.settings.retry_mode(settings))
+        doors = zip(self.settings.listen, self._doors, self._place.sockets, strict=True)
+        for settings, door, sockets in doors:
+            mode = self.settings.retry_mode(settings)
+            listener = self._later.door(door, mode) if self._later is not None else door
 
             def client(listener: Listener = listener) -> ClientConnection:
                 return ClientConnection(self.service, listener, loop)
@@ -97,7 +102,14 @@ class Relay:
         return tuple(name_of(sock) for sockets in self._place.sockets for sock in sockets)
 
     def renew(self, settings: Settings, book: Book) -> None:
-        """Take over new settings and a new book; listeners, log and workers stay as they are until a restart."""
+        """Take over new settings and a new book; listeners, log and workers stay as they are until a restart.
+
+        But for their certificates: these are read again, for they are renewed every few weeks.
+
+        Raises:
+            OSError, ssl.SSLError: one cannot be used; nothing is taken over then.
+        """
+        certify(settings.listen, self._doors)
         service, old = self.service, self.service.pool
         service.rules, service.pool, service.teller = self._ways(settings, book, service.deadlines)
         service.journal = self._journal(settings)
@@ -145,27 +157,47 @@ class Errand:
     ready: Callable[[tuple[str, ...]], None]
 
 
+class _Renewals:
+    """What SIGHUP does: reads settings and book again, and takes them over if they hold."""
+
+    def __init__(self, relay: Relay, place: Workplace, errand: Errand) -> None:
+        self._relay = relay
+        self._begun = relay.settings
+        self._place = place
+        self._errand = errand
+        self._loop = asyncio.get_running_loop()
+        self._due: asyncio.TimerHandle | None = None
+        self._last = -_RENEWAL_PAUSE_SECONDS
+
+    def ask(self) -> None:
+        """Renew now, or a while after the last time: many signals are one."""
+        if self._due is None:
+            self._due = self._loop.call_at(max(self._last + _RENEWAL_PAUSE_SECONDS, self._loop.time()), self._renew)
+
+    def _renew(self) -> None:
+        self._due = None
+        place = self._place
+        try:
+            fresh = self._errand.reload()
+            self._relay.renew(fresh.as_begun(self._begun), read_book(fresh))
+        except Exception as error:  # noqa: BLE001 -- the old ones stay in force, whatever it is
+            tell_refused(place.log, error)
+        else:
+            place.log.info("reloaded")
+            waiting = fresh.until_restart(self._begun)
+            if waiting and place.row == 0:
+                place.log.warning("restart_needed", settings=waiting)
+        self._last = self._loop.time()
+
+
 async def serve(settings: Settings, book: Book, place: Workplace, errand: Errand) -> None:
     """Work until SIGTERM or SIGINT; SIGHUP reads settings and book again, and takes them over if they hold."""
     loop = asyncio.get_running_loop()
     relay = Relay(settings, book, place)
     stopped = asyncio.Event()
-
-    def renew() -> None:
-        try:
-            fresh = errand.reload()
-            relay.renew(fresh.as_begun(settings), read_book(fresh))
-        except Exception as error:  # noqa: BLE001 -- the old ones stay in force, whatever it is
-            tell_refused(place.log, error)
-        else:
-            place.log.info("reloaded")
-            waiting = fresh.until_restart(settings)
-            if waiting and place.row == 0:
-                place.log.warning("restart_needed", settings=waiting)
-
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    loop.add_signal_handler(RELOAD, renew)
+    loop.add_signal_handler(RELOAD, _Renewals(relay, place, errand).ask)
     loop.add_signal_handler(REOPEN, errand.reopen)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)  # whoever begins this has blocked them: they wait till now
     if place.lifeline is not None:
@@ -200,4 +232,4 @@ async def _later(settings: Settings, service: Service, place: Workplace) -> Late
 def _site(settings: Settings, relay: Relay, place: Workplace) -> AbstractAsyncContextManager[None]:
     from relay.record.site import site  # noqa: PLC0415 -- its libraries cost time and memory, and few have it on
 
-    return site(settings.web, place.counters, lambda: not relay.service.draining)
+    return site(settings.web, place.counters, lambda: place.serves() and not relay.service.draining)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from relay import memory
 from relay.app import Errand, Workplace, tell_refused
-from relay.parts import read_book
+from relay.parts import listener_of, read_book
 from relay.proxy.places import SharedPlaces
 from relay.record.counters import CLIENTS, Counters
 from relay.signals import HELD, RELOAD, REOPEN
@@ -167,6 +167,7 @@ class Supervisor:
                 places=self._places,
                 row=member.row,
                 office=member.row >= self._workers,
+                serves=lambda: any(self._beats[: self._workers]),
                 lifeline=self._lifeline,
             )
             errand = Errand(self._reload, self._reopen, lambda _: self._tell_ready(member))
@@ -207,12 +208,13 @@ class Supervisor:
             if not member.ended():
                 continue
             self._forget_clients(member)
+            self._beats[member.row] = 0
             now = time.monotonic()
             member.short_lives = member.short_lives + 1 if now - member.started < _SHORT_LIFE_SECONDS else 0
             pause = min(0.25 * 2**member.short_lives, _LONGEST_PAUSE_SECONDS) if member.short_lives else 0.0
             self._log.error("worker_died", worker=member.row, pid=pid, restart_in=pause)
             member.due = now + pause
-            if member.short_lives > 1:
+            if member.short_lives > 1 and any(self._beats[: self._workers]):  # else nobody would serve them either
                 self._withdraw(member)
 
     def _withdraw(self, member: _Member) -> None:
@@ -243,6 +245,8 @@ class Supervisor:
         """Try the new settings and the new book here first: either every process takes them over, or none."""
         try:
             settings = self._reload().as_begun(self._settings)
+            for listener in settings.listen:  # their certificates
+                listener_of(listener)
             self._settings, self._book = settings, read_book(settings)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the crew works on with the old ones
             tell_refused(self._log, error)

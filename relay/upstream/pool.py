@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _MAX_REFUSALS = 5  # Postfix begins to slow a session down at 10 (smtpd_soft_error_limit)
+_WARM_PAUSE_SECONDS = 30.0  # an upstream that closes what was opened ahead is not asked over and over
 _LOGIN_REFUSED_SECONDS = 5.0  # as long as a refusal of the relay's own login stands: each try more brings a lock nearer
 
 
@@ -45,6 +46,8 @@ class Pool:
         self._all: set[Connection] = set()
         self._looking: asyncio.Task[Reply | None] | None = None
         self._warming: asyncio.Task[None] | None = None
+        self._warm_again: asyncio.TimerHandle | None = None
+        self._warmed = -_WARM_PAUSE_SECONDS  # when that was begun last
         self._closed = False
         self._login_refused: tuple[float, Reply] | None = None  # since when, and how
 
@@ -116,6 +119,7 @@ class Pool:
     def warm_up(self) -> None:
         """Open as many ahead as the operator wishes, unless that is being done already."""
         if len(self._idle) < self._keeping.warm and self._warming is None and not self._closed:
+            self._warmed = self._deadlines.now()
             self._warming = asyncio.get_running_loop().create_task(self._warm_up(), name="upstream warm-up")
 
     def close(self) -> None:
@@ -125,6 +129,8 @@ class Pool:
             connection.quit()
         if self._warming is not None:  # `_looking` goes on: clients wait for it
             self._warming.cancel()
+        if self._warm_again is not None:
+            self._warm_again.cancel()
 
     async def wait_closed(self) -> None:
         """Wait, briefly, until the upstream has taken its leave too."""
@@ -172,4 +178,14 @@ class Pool:
             self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-            self.warm_up()
+            self._warm_up_after_a_while()
+
+    def _warm_up_after_a_while(self) -> None:
+        if not self._keeping.warm or self._warm_again is not None or self._closed:
+            return
+        pause = max(self._warmed + _WARM_PAUSE_SECONDS - self._deadlines.now(), 0.0)
+        self._warm_again = asyncio.get_running_loop().call_later(pause, self._warm_up_again)
+
+    def _warm_up_again(self) -> None:
+        self._warm_again = None
+        self.warm_up()

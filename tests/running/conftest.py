@@ -69,7 +69,17 @@ def start(upstream: Upstream, tmp_path: Path) -> Iterator[Callable[..., Relay]]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The two keys of a listener's settings that name a certificate."""
-    folder = tmp_path_factory.mktemp("certificate")
+    return write_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def own_certificate(tmp_path: Path) -> Callable[[], dict[str, str]]:
+    """Writes a certificate for this test alone, each time a new one, in the files of the last."""
+    return lambda: write_certificate(tmp_path)
+
+
+def write_certificate(folder: Path) -> dict[str, str]:
+    """A new certificate and its key, in the files of the last one."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name((x509.NameAttribute(NameOID.COMMON_NAME, "relay.example"),))
     now = dt.datetime.now(dt.UTC)

@@ -67,6 +67,12 @@ class Client:
         self.sock = context.wrap_socket(self.sock)
         self._file = self.sock.makefile("rb")
 
+    @property
+    def certificate(self) -> bytes | None:
+        """What the relay has shown in the handshake (DER)."""
+        assert isinstance(self.sock, ssl.SSLSocket)
+        return self.sock.getpeercert(binary_form=True)
+
     def begin_mail(self, recipient: str = "you@there.example") -> None:
         """MAIL and RCPT, both accepted."""
         assert self.ask("MAIL FROM:<me@here.example>").code == 250

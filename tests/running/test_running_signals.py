@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from running_client import Client, assert_explained
@@ -225,6 +226,43 @@ def test_sighup_that_fails_as_nobody_foresaw_changes_nothing(start, workers):
     with Client(relay.addresses[0]) as client:
         client.greet()
         assert client.send_mail().code == 250
+
+
+def shown_certificate(relay) -> bytes | None:
+    with Client(relay.addresses[0]) as client:
+        client.shake_hands()
+        client.greet()
+        return client.certificate
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sighup_takes_over_a_certificate_that_was_renewed_and_no_broken_one(start, own_certificate, workers):
+    door = {"address": "127.0.0.1:0", "tls": "implicit", **own_certificate()}
+    relay = start({"workers": workers, "listen": [door]})
+    old = shown_certificate(relay)
+    own_certificate()
+    relay.process.send_signal(signal.SIGHUP)
+    relay.events("reloaded", workers)
+    fresh = {shown_certificate(relay) for _ in range(6)}
+    assert len(fresh) == 1
+    assert old not in fresh
+    Path(door["key"]).write_text("no key")
+    relay.process.send_signal(signal.SIGHUP)
+    assert door["key"] in relay.events("reload_refused")[0]["why"]
+    assert {shown_certificate(relay) for _ in range(6)} == fresh
+
+
+def test_many_sighups_are_few_renewals(start):
+    relay = start()
+    begun = time.monotonic()
+    for _ in range(50):
+        relay.process.send_signal(signal.SIGHUP)
+        time.sleep(0.02)
+    with Client(relay.addresses[0]) as client:
+        client.greet()
+        assert client.send_mail().code == 250
+    relay.events("reloaded", 2)  # the last one is heard, too
+    assert len(relay.events("reloaded")) <= time.monotonic() - begun + 1
 
 
 HUNG_UP_ON_EARLY = """

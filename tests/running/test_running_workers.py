@@ -290,6 +290,35 @@ def test_two_relays_do_not_share_an_address_by_mistake(start, upstream, tmp_path
         pass
 
 
+def test_clients_wait_where_no_process_serves_and_the_site_says_so(start, own_certificate):
+    """Two that cannot be started again for a while: the last of them keeps its clients."""
+    port = free_port()
+    relay = start({
+        "workers": 2, "listen": [{"address": "127.0.0.1:0", "tls": "starttls", **own_certificate()}],
+        "web": {"listen": f"127.0.0.1:{port}"},
+    })  # fmt: skip
+    key = Path(relay.config.parent / "relay.key")
+    kept = key.read_bytes()
+    key.write_text("no key")
+    workers = sorted(children(relay.process.pid))[:2]
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    relay.events("worker_died", 5)
+    assert b"503" in answer_of(port, "/readyz")
+    with Client(relay.addresses[0], 20) as client:
+        key.write_bytes(kept)
+        client.greet()
+        assert client.send_mail().code == 250
+    assert b"200" in answer_of(port, "/readyz")
+
+
+def answer_of(port: int, path: str) -> bytes:
+    """The first line of what the relay's site answers."""
+    with socket.create_connection(("127.0.0.1", port), 8) as sock:
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return sock.recv(100).splitlines()[0]
+
+
 def test_metrics_are_those_of_all_workers(start):
     port = free_port()
     relay = start({**SEVERAL, "web": {"listen": f"127.0.0.1:{port}"}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -186,6 +187,29 @@ async def test_warm_connections_stand_ready_before_anybody_needs_them(server):
     for connection in (first, second):
         pool.give_back(connection)
     await pool.wait_closed()
+
+
+async def test_an_upstream_that_closes_what_was_opened_ahead_is_not_asked_over_and_over(monkeypatch):
+    monkeypatch.setattr("relay.upstream.pool._WARM_PAUSE_SECONDS", 0.4)
+    loop = asyncio.get_running_loop()
+    begun: list[float] = []
+
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.append(loop.time())
+        writer.write(b"220 up ESMTP\r\n")
+        await reader.readline()
+        writer.write(b"250 up\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as closing:
+        server = Server("127.0.0.1", closing.sockets[0].getsockname()[1], Security.PLAIN, WAITS)
+        pool = Pool(server, KEEPING._replace(warm=1), Deadlines(loop))
+        pool.warm_up()
+        await asyncio.sleep(1.0)
+        pool.close()
+        await pool.wait_closed()
+    assert 2 <= len(begun) <= 3
+    assert all(later - earlier > 0.3 for earlier, later in pairwise(begun))
 
 
 def test_a_password_goes_in_clear_only_to_this_machine():
