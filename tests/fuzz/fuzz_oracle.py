@@ -116,7 +116,7 @@ def read_replies(octets: bytes) -> Replies:
             wires.append(octets[begin:at])
             lines = []
             begin = at
-    return Replies(tuple(heard), tuple(wires), False, octets[begin:])
+    return Replies(tuple(heard), tuple(wires), b"\n" in octets[line_begin:], octets[begin:])  # no line can end so
 
 
 def _code_of(line: bytes) -> int | None:

@@ -75,7 +75,8 @@ def test_our_own_letters_use_only_what_the_upstream_knows():
     assert _sender(ours, Capabilities({b"8BITMIME": b""})) == b"<> BODY=8BITMIME"
     assert _sender(ours, Capabilities({})) == b"<>"
     theirs = LETTER._replace(sender=MailPath(b"<a@a.test>", b" SIZE=1 BODY=8BITMIME"))
-    assert _sender(theirs, Capabilities({})) == b"<a@a.test> SIZE=1 BODY=8BITMIME"
+    assert _sender(theirs, Capabilities({})) == b"<a@a.test> BODY=8BITMIME"  # SIZE is a hint, and only that
+    assert _sender(theirs, Capabilities({b"SIZE": b""})) == b"<a@a.test> SIZE=1 BODY=8BITMIME"
 
 
 async def test_a_bounce_that_was_never_tried_does_not_count_as_delivered(spool: Stubborn):
