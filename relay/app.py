@@ -13,7 +13,7 @@ from relay import memory
 from relay.config.problem import SettingsError
 from relay.deadlines import Deadlines
 from relay.explain import BookError
-from relay.parts import certify, keeping_of, listener_of, read_book, rules_of, server_of, teller_of
+from relay.parts import keeping_of, listener_of, read_book, rules_of, server_of, teller_of
 from relay.proxy.places import OwnPlaces, Places
 from relay.proxy.server import ClientConnection
 from relay.proxy.service import Listener, Service, Ways
@@ -71,7 +71,7 @@ class Relay:
         deadlines = Deadlines(asyncio.get_running_loop())
         ways = self._ways(settings, book, deadlines)
         self.service = Service(ways, self._journal(settings), deadlines, place.places)
-        self._doors = tuple(map(listener_of, settings.listen))
+        self._listeners: tuple[Listener, ...] = ()
         self._servers: list[asyncio.Server] = []
         self._later: Later | None = None
 
@@ -84,13 +84,11 @@ class Relay:
         loop = asyncio.get_running_loop()
         if self.settings.retrying:
             self._later = await _later(self.settings, self.service, self._place)
-        doors = zip(self.settings.listen, self._doors, self._place.sockets, strict=True)
-        for settings, door, sockets in doors:
-            mode = self.settings.retry_mode(settings)
-            listener = self._later.door(door, mode) if self._later is not None else door
+        self._listeners = self._open(self.settings)
+        for number, sockets in enumerate(self._place.sockets):
 
-            def client(listener: Listener = listener) -> ClientConnection:
-                return ClientConnection(self.service, listener, loop)
+            def client(number: int = number) -> ClientConnection:
+                return ClientConnection(self.service, self._listeners[number], loop)
 
             self._servers += [
                 await loop.create_server(client, sock=handle, backlog=BACKLOG)
@@ -109,10 +107,11 @@ class Relay:
         Raises:
             OSError, ssl.SSLError: one cannot be used; nothing is taken over then.
         """
-        certify(settings.listen, self._doors)
+        listeners = self._open(settings)
         service, old = self.service, self.service.pool
         service.rules, service.pool, service.teller = self._ways(settings, book, service.deadlines)
         service.journal = self._journal(settings)
+        self._listeners = listeners
         self.settings = settings
         service.pool.warm_up()
         old.close()
@@ -138,6 +137,10 @@ class Relay:
             await self._later.close()
         self.service.pool.close()
         await self.service.pool.wait_closed()
+
+    def _open(self, settings: Settings) -> tuple[Listener, ...]:
+        opened = ((listener_of(each), settings.retry_mode(each)) for each in settings.listen)
+        return tuple(self._later.door(each, mode) if self._later is not None else each for each, mode in opened)
 
     def _ways(self, settings: Settings, book: Book, deadlines: Deadlines) -> Ways:
         pool = Pool(server_of(settings), keeping_of(settings), deadlines)

@@ -25,9 +25,12 @@ def leads_to(host: str, bound: str) -> bool:
     if host.lower() == bound.lower():
         return True
     target, own = _parsed(host), _parsed(bound)
-    if not is_loopback(host):
-        return False
-    return is_loopback(bound) if own is None else own.is_unspecified or (target is None and own.is_loopback)
+    if target is not None and own is not None:
+        every = own.is_unspecified and target.is_loopback and target.version == own.version
+        return every or target == own
+    named = target if own is None else own  # the other one is a name, and `localhost` is all that is known of names
+    local = named is not None and (named.is_unspecified or str(named) in ("127.0.0.1", "::1"))
+    return local and is_loopback(host if target is None else bound)
 
 
 def within(host: str, networks: tuple[Network, ...]) -> bool:

@@ -15,7 +15,6 @@ from relay.upstream.pool import Keeping
 from relay.upstream.server import Login, Server, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from relay.config import Settings
@@ -69,7 +68,8 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(
         hostname=settings.hostname,
         message_size=limits.message_size,
-        connections=int(min(limits.connections, room())),  # clients beyond it would be cut off without a word
+        connections=limits.connections,
+        room=room(),
         connections_per_address=limits.connections_per_address,
         recipients=limits.recipients,
         errors=limits.errors,
@@ -108,19 +108,6 @@ def listener_of(settings: ListenerSettings) -> Listener:
         users=frozenset() if None in names else frozenset(name.lower() for name in names if name),
         proxies=settings.proxy_protocol,
     )
-
-
-def certify(settings: Sequence[ListenerSettings], doors: Sequence[Listener]) -> None:
-    """Read the certificates of the doors again; handshakes from now on show them.
-
-    Raises:
-        OSError, ssl.SSLError: one cannot be used; the old ones stay then.
-    """
-    for each in settings:
-        _server_tls(each)
-    for each, door in zip(settings, doors, strict=True):
-        if door.tls is not None and each.certificate is not None:
-            door.tls.load_cert_chain(each.certificate, each.key)
 
 
 def _server_tls(settings: ListenerSettings) -> ssl.SSLContext | None:

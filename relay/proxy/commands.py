@@ -94,9 +94,9 @@ def mail(session: Session, argument: bytes) -> bool:
     if session.greeting is None or session.transaction is not None:
         detail = "MAIL inside a mail transaction" if session.transaction else "EHLO or HELO must come first"
         return session.error(Fault.BAD_SEQUENCE, detail, Phase.MAIL)
-    session.mail_refused = True  # until it is accepted
     if path is None:
         return session.error(Fault.SYNTAX, "MAIL FROM:<address> was expected", Phase.MAIL)
+    session.forgiven = session.service.rules.recipients + 1  # recipients and DATA; until it is accepted
     refusal = mail_refusal(session, path)
     if refusal is not None:
         session.answer(refusal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,6 +40,7 @@ class Rules:
     hostname: str
     message_size: int | None = None
     connections: int = 1000
+    room: float = math.inf  # clients of this process; those beyond it the system would cut off without a word
     connections_per_address: int = 50
     recipients: int = 1000
     errors: int = 20
@@ -169,7 +171,8 @@ class Service:
     def _unwelcome(self, address: str) -> Fault | None:
         if self.draining:
             return Fault.SHUTTING_DOWN
-        if self._places.taken() > self.rules.connections:
+        here = len(self.clients) - len(self.turned_away)
+        if self._places.taken() > self.rules.connections or here > self.rules.room:
             return Fault.TOO_MANY_CONNECTIONS
         if self._places.taken_by(home(address)) > self.rules.connections_per_address and not is_loopback(address):
             return Fault.TOO_MANY_CONNECTIONS_ADDRESS

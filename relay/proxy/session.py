@@ -35,7 +35,7 @@ class Session:
         self.started = client.loop.time()
         self.greeting: bytes | None = None  # EHLO or HELO, once said
         self.offered: Capabilities | None = None  # what EHLO has told the client of the upstream
-        self.mail_refused = False  # what a client has said together with its MAIL goes down with it
+        self.forgiven = 0  # commands that may come behind a MAIL which was refused, from a client that did not know yet
         self._errors = 0
 
     # -- what the wire tells
@@ -177,7 +177,8 @@ class Session:
 
     def misplaced(self, detail: str, phase: Phase) -> bool:
         """Refuse what belongs to no mail; no error of a client that has said it behind a MAIL, not knowing its fate."""
-        if self.mail_refused:
+        if self.forgiven:
+            self.forgiven -= 1
             return self.refuse(Fault.BAD_SEQUENCE, detail, phase)
         return self.error(Fault.BAD_SEQUENCE, detail, phase)
 
@@ -191,4 +192,4 @@ class Session:
         if self.transaction is not None:
             self.transaction.leave()
         self.transaction = None
-        self.mail_refused = False
+        self.forgiven = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relay.proxy.body import Body, Chunk, skip_octets
 from relay.proxy.replies import OK
 from relay.smtp import Fault, Phase, Reply, outcome_unknown, reply_for
-from relay.smtp.command import PARAMETERS_REFUSED
+from relay.smtp.extensions import as_offered, said_to
 from relay.smtp.message import NewlineGuard
 from relay.upstream.exchange import Answer, Expected
 
@@ -261,9 +261,8 @@ class Transaction:
             self._say_all(rest)
 
     def _mail(self, connection: Connection) -> Expected:
-        return Expected(
-            Phase.MAIL, self._mail_answered, (2,), b"MAIL FROM:" + self.sender.wire_for(connection.capabilities)
-        )
+        line = b"MAIL FROM:" + said_to(connection.capabilities, self.sender)
+        return Expected(Phase.MAIL, self._mail_answered, (2,), line)
 
     def _open(self, behind: tuple[Expected, ...], *, new: bool = False) -> None:
         """Say MAIL over another connection, then what was to follow it."""
@@ -287,14 +286,14 @@ class Transaction:
         self.client.proceed()
 
     def _mail_answered(self, reply: Reply) -> None:
-        self.session.mail_refused = not reply.ok
         if reply.ok:
+            self.session.forgiven = 0
             self._dirty = True
             if self.connection is not None:
                 self.connection.messages += 1
         else:
             self._over = self._refused = True
-            reply = self._as_offered(reply, self.sender)
+            reply = self._as_offered(reply, self.sender, self.connection)
         self.answered(reply)
 
     def _rcpt_answered(self, path: Path, reply: Reply) -> None:
@@ -302,21 +301,15 @@ class Transaction:
         if reply.ok:
             self.accepted.append(address)
         else:
-            reply = self._as_offered(reply, path)
+            reply = self._as_offered(reply, path, self.connection)
             self._may_take_later = self._may_take_later or reply.transient
         self.answered(reply, address)
 
-    def _as_offered(self, refusal: Reply, path: Path) -> Reply:
-        """The refusal; or that less is offered now, where it is one of parameters that EHLO has invited.
-
-        Else the client would be told that it had made a mistake, for good.
-        """
-        offered, connection = self.session.offered, self.connection
-        if refusal.code not in PARAMETERS_REFUSED or offered is None or connection is None:
+    def _as_offered(self, refusal: Reply, path: Path, connection: Connection | None) -> Reply:
+        invited = self.session.offered
+        if connection is None or invited is None:
             return refusal
-        if all(extension not in offered for extension in path.missing(connection.capabilities)):
-            return refusal
-        return reply_for(Fault.OFFER_CHANGED, refusal.phase, self.server.name)
+        return as_offered(refusal, path, connection.capabilities, invited, self.server.name)
 
     def _data_answered(self, reply: Reply) -> None:
         if reply.ok and (self._over or not self.accepted):

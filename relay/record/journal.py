@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from relay.record.log import Log
     from relay.smtp import Reply
 
-_LEAST_LOCAL_PART = 4  # letters; to hide shorter ones would take the words apart
+_LEAST_LOCAL_PART = 4  # letters; shorter ones are hidden only where they are words of their own
 _RECIPIENTS_NAMED = 20  # of a message with many
-_LOCAL_PART = re.compile(r"""("[^"]*"|[^\s<>()\[\],;:"']+)(?=(@|%40)[\w\[])""")  # of any address, whosever it is
+# Of any address, whosever it is; tried only where a word begins, so that a long one costs no more than its length.
+_LOCAL_PART = re.compile(r"""((?<![^\s<>()\[\],;:"'])[^\s<>()\[\],;:"']+|"[^"]*")(?=(@|%40)[\w\[])""")
 
 
 class Occasion(NamedTuple):
@@ -136,16 +137,18 @@ class Journal:
         if self._shown is _plain:
             return words
         words = _LOCAL_PART.sub("***", words)
-        named = {name for address in addresses if address for name in _names(address)}
+        lower = words.lower()
+        named = {name for address in addresses if address for name in _names(address) if name.lower() in lower}
         for name in sorted(named, key=len, reverse=True):
-            words = re.sub(re.escape(name), "***", words, flags=re.IGNORECASE)
+            pattern = re.escape(name) if len(name) >= _LEAST_LOCAL_PART else rf"(?<!\w){re.escape(name)}(?!\w)"
+            words = re.sub(pattern, "***", words, flags=re.IGNORECASE)
         return words
 
 
 def _names(address: str) -> list[str]:
     """How a server may name a mailbox: by the local part without its quotes, or without what stands behind a plus."""
     local = (address.rpartition("@")[0] or address).strip('"')
-    return [name for name in (local, local.partition("+")[0]) if len(name) >= _LEAST_LOCAL_PART]
+    return [name for name in (local, local.partition("+")[0]) if name]
 
 
 def _plain(address: str | None) -> str | None:

@@ -9,6 +9,7 @@ from relay.retry.patient import PatientTransaction
 from relay.retry.schedule import may_succeed_later
 from relay.retry.spool import Body
 from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.smtp.extensions import is_timed
 
 if TYPE_CHECKING:
     from relay.proxy.session import Session
@@ -26,7 +27,7 @@ class DeferringTransaction(PatientTransaction):
     def __init__(self, intake: Intake, memory: int, session: Session, sender: Path) -> None:
         super().__init__(session, sender, memory)
         self._intake = intake
-        self._deferred: dict[str, tuple[Path, Reply]] = {}  # by address: who is named twice is kept once
+        self._deferred: dict[bytes, tuple[Path, Reply]] = {}  # by the path: who is named twice is kept once
         self._offline: Reply | None = None  # why nothing of this mail goes to the upstream any more
 
     async def mail(self) -> Reply:
@@ -46,7 +47,7 @@ class DeferringTransaction(PatientTransaction):
         if reply is None:
             reply = await super().rcpt(path)
             if reply.ok:
-                self._deferred.pop(path.address, None)
+                self._deferred.pop(path.octets, None)
             refusal = await self._refusal(reply)
             if refusal is not None:
                 return refusal
@@ -104,7 +105,7 @@ class DeferringTransaction(PatientTransaction):
 
     async def _refusal(self, reply: Reply) -> Reply | None:
         """What the client hears instead of being told that the mail is kept: good and final replies, and limits."""
-        if not may_succeed_later(reply) or self.sender.timed:  # its time would pass while it is kept
+        if not may_succeed_later(reply) or is_timed(self.sender):  # its time would pass while it is kept
             return reply
         return await self._intake.refusal(reply, self.session.login, self.size or 0)
 
@@ -116,8 +117,8 @@ class DeferringTransaction(PatientTransaction):
             self._defer(path, why)
 
     def _defer(self, path: Path, why: Reply) -> None:
-        if path.address not in [taken.address for taken in self.taken]:
-            self._deferred.setdefault(path.address, (path, why))
+        if path.octets not in [taken.octets for taken in self.taken]:
+            self._deferred.setdefault(path.octets, (path, why))
 
     async def _keep(self, why: Reply) -> Reply:
         letter = self._letter()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relay.retry.letter import Kind
-from relay.smtp import Fault, Phase, Reply, reply_for
-from relay.smtp.command import PARAMETERS_REFUSED
+from relay.smtp import Fault, Phase, Reply
+from relay.smtp.extensions import HINTS_LATER, as_offered, said_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from relay.smtp.capabilities import Capabilities
     from relay.upstream.carrier import Carrier
 
-_HINTS = (b"SIZE", b"DSN")
 Said = dict[int, Reply]  # the number of a recipient -> the last reply about it
 
 
@@ -29,8 +28,8 @@ async def deliver(
     offered = carrier.connection.capabilities
     mail = await carrier.say(b"MAIL FROM:" + _sender(letter, offered), Phase.MAIL)
     if not mail.ok:
-        if mail.code in PARAMETERS_REFUSED and letter.sender.missing(offered):  # it was taken when more was offered
-            mail = reply_for(Fault.OFFER_CHANGED, Phase.MAIL, carrier.connection.server.name)
+        if letter.kind is Kind.MAIL:  # it was kept when more was offered
+            mail = as_offered(mail, letter.sender, offered, None, carrier.connection.server.name, hints=HINTS_LATER)
         return _all(letter.recipients, mail)
     carrier.connection.messages += 1
     said = await _name(carrier, letter)
@@ -41,7 +40,7 @@ async def deliver(
 def _sender(letter: Letter, offered: Capabilities) -> bytes:
     """The sender: a client's as it came, but for hints; of a letter of ours, with what the upstream knows."""
     if letter.kind is Kind.MAIL:
-        return letter.sender.wire_for(offered, _HINTS)
+        return said_to(offered, letter.sender, HINTS_LATER)
     known = (word for word in letter.sender.parameters.split() if word.removeprefix(b"BODY=") in offered)
     return b" ".join((letter.sender.octets, *known))
 
@@ -49,7 +48,7 @@ def _sender(letter: Letter, offered: Capabilities) -> bytes:
 async def _name(carrier: Carrier, letter: Letter) -> Said:
     """RCPT for each, all at once where the upstream takes them so (RFC 2920)."""
     offered = carrier.connection.capabilities
-    lines = [(each.number, b"RCPT TO:" + each.path.wire_for(offered, _HINTS)) for each in letter.recipients]
+    lines = [(each.number, b"RCPT TO:" + said_to(offered, each.path, HINTS_LATER)) for each in letter.recipients]
     if b"PIPELINING" not in offered:
         return {number: await carrier.say(line, Phase.RCPT) for number, line in lines}
     asked = [(number, carrier.say(line, Phase.RCPT)) for number, line in lines]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from relay.proxy.transaction import Transaction
 from relay.retry.copy import CopiedBody, Copy
 from relay.smtp import Fault, Phase, Reply, reply_for
+from relay.smtp.extensions import said_to
 from relay.upstream.carrier import Carrier
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class PatientTransaction(Transaction):
         """DATA: pass it on; what comes after it is read when the upstream has agreed."""
         self._work(self.agree(), self._data_answered)
 
+    @property
+    def chunked(self) -> bool:
+        """Never: no chunk is passed on."""
+        return False
+
     def _chunk_refusal(self) -> Reply:
         """BDAT is not offered where a message may have to be sent again."""
         return reply_for(Fault.NOT_IMPLEMENTED, Phase.DATA)
@@ -100,10 +106,11 @@ class PatientTransaction(Transaction):
         standing = await self.stand()
         if not standing.ok:
             return standing
+        connection = self.connection
         reply = await self.ask(b"RCPT TO:" + path.wire, Phase.RCPT)
         if reply.ok:
             self.taken.append(path)
-        return reply
+        return self._as_offered(reply, path, connection)
 
     async def agree(self) -> Reply:
         """DATA, to the agreement (354) or the refusal."""
@@ -206,7 +213,8 @@ class PatientTransaction(Transaction):
         self.carrier = Carrier(found, lambda full: self.upstream_full(full=full))
         self.connection = found
         self.server = found.server
-        reply = await self.ask(b"MAIL FROM:" + self.sender.wire_for(found.capabilities), Phase.MAIL)
+        reply = await self.ask(b"MAIL FROM:" + said_to(found.capabilities, self.sender), Phase.MAIL)
+        reply = self._as_offered(reply, self.sender, found)
         if reply.ok:
             self._mail_reply, self._dirty = reply, True
             found.messages += 1
@@ -234,7 +242,9 @@ class PatientTransaction(Transaction):
         self.client.proceed()
 
     def _mail_answered(self, reply: Reply) -> None:
-        self._over = self._refused = self.session.mail_refused = not reply.ok
+        self._over = self._refused = not reply.ok
+        if reply.ok:
+            self.session.forgiven = 0
         self.answered(reply)
 
     def _data_answered(self, reply: Reply) -> None:

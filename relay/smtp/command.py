@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from relay.smtp.capabilities import Capabilities
+from typing import NamedTuple
 
 # The path of nearly all mail, then any path with quoted strings in it, then the path without brackets of old printers.
 # A tab is a blank between words, and a control octet within a path. The first holds no control octet anywhere.
@@ -18,12 +15,6 @@ _FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _SIZE = re.compile(rb"\sSIZE=(\d{1,20})(?:\s|$)", re.IGNORECASE)
 _EIGHT_BIT = re.compile(rb"\sBODY=8BITMIME(?:\s|$)", re.IGNORECASE)
 _UTF8 = re.compile(rb"\sSMTPUTF8(?:\s|$)", re.IGNORECASE)
-PARAMETERS_REFUSED = (500, 501, 504, 555)  # RFC 5321 section 4.2.2
-_EXTENSIONS = {  # of each parameter of MAIL or RCPT: the keyword under which EHLO offers it
-    b"SIZE": b"SIZE", b"BODY": b"8BITMIME", b"SMTPUTF8": b"SMTPUTF8", b"REQUIRETLS": b"REQUIRETLS", b"AUTH": b"AUTH",
-    b"RET": b"DSN", b"ENVID": b"DSN", b"NOTIFY": b"DSN", b"ORCPT": b"DSN", b"BY": b"DELIVERBY",
-    b"HOLDFOR": b"FUTURERELEASE", b"HOLDUNTIL": b"FUTURERELEASE", b"MT-PRIORITY": b"MT-PRIORITY",
-}  # fmt: skip
 
 
 class Path(NamedTuple):
@@ -45,32 +36,8 @@ class Path(NamedTuple):
 
     @property
     def wire(self) -> bytes:
-        """Path and parameters as they go upstream."""
+        """Path and parameters as they came."""
         return self.octets + self.parameters
-
-    def wire_for(self, offered: Capabilities, hints: tuple[bytes, ...] = (b"SIZE",)) -> bytes:
-        """As `wire`, for a server that offers this: without parameters of those `hints` that it does not offer.
-
-        SIZE= may always be left out (RFC 1870 section 3), those of DSN where mail is passed on later (RFC 3461
-        section 5.2.2).
-        """
-        if not self.parameters:
-            return self.octets
-        left_out = [hint for hint in hints if hint not in offered]
-        if not left_out:
-            return self.octets + self.parameters
-        return b" ".join((self.octets, *(w for w in self.parameters.split() if _extension(w) not in left_out)))
-
-    def missing(self, offered: Capabilities) -> tuple[bytes, ...]:
-        """The extensions whose parameters are used here, and which a server does not offer."""
-        used = filter(None, map(_extension, self.parameters.split()))
-        return tuple(extension for extension in used if extension not in offered)
-
-    @property
-    def timed(self) -> bool:
-        """Whether a time is set to it that passes while it is kept: DELIVERBY, FUTURERELEASE (RFC 2852, RFC 4865)."""
-        used = set(map(_extension, self.parameters.split()))
-        return not used.isdisjoint((b"DELIVERBY", b"FUTURERELEASE"))
 
     @property
     def declared_size(self) -> int | None:
@@ -87,10 +54,6 @@ class Path(NamedTuple):
     def utf8(self) -> bool:
         """Whether the client declares SMTPUTF8 (RFC 6531)."""
         return bool(self.parameters and _UTF8.search(self.parameters))
-
-
-def _extension(parameter: bytes) -> bytes | None:
-    return _EXTENSIONS.get(parameter.partition(b"=")[0].upper())
 
 
 def parse_path(argument: bytes, keyword: bytes) -> Path | None:

@@ -153,7 +153,7 @@ class Connection(SMTPProtocol):
 
         A reply that lies unread now would be taken for the verdict, an early `250` for a success. So the end waits for
         the next round of the loop while there is something to read. A reply that is begun and stays half is no reply;
-        but the rest of a refusal is waited for as long as a verdict may take, for it is the verdict.
+        but the rest of a refusal is waited for as long as a reply to DATA, for it is the verdict.
         """
         self._end_waits = False
         if self._cut:

@@ -93,9 +93,12 @@ async def _as_it_is(_: Connection) -> Reply | None:
     return None
 
 
-def _way(attempt: Reply) -> int:
-    """How far it came. What was seen further on is the trouble; that another address cannot be reached is none."""
-    return _NOT_FAR.index(attempt.fault) if attempt.fault in _NOT_FAR else len(_NOT_FAR)
+def _way(attempt: Reply) -> tuple[int, bool]:
+    """How far it came. What was seen further on is the trouble; that another address cannot be reached is none.
+
+    Of two that came as far that one is told which may pass.
+    """
+    return (_NOT_FAR.index(attempt.fault) if attempt.fault in _NOT_FAR else len(_NOT_FAR)), attempt.transient
 
 
 async def _attempt(server: Server, deadlines: Deadlines, address: Address, seconds: float) -> Connection | Reply:

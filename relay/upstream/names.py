@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ Address = tuple[str, int]
 
 
 class Names:
-    """The addresses of one host.
+    """The addresses of one server.
 
     The event loop's own way would make every mail ask by itself, in a queue in which those who have given up stay; and
     the end of the process would wait for all of them. A resolver may take half a minute.
@@ -39,10 +40,13 @@ class Names:
             return [(host, port)]
         loop = asyncio.get_running_loop()
         if self._asked is None or self._asked.get_loop() is not loop:
-            self._asked = loop.create_future()
-            threading.Thread(
-                target=self._look_up, args=(host, port, loop, self._asked), name="name lookup", daemon=True
-            ).start()
+            asked = loop.create_future()
+            look = threading.Thread(target=self._look_up, args=(host, port, loop, asked), name="names", daemon=True)
+            try:
+                look.start()
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, str(error)) from None
+            self._asked = asked
         return await asyncio.shield(self._asked)
 
     def reached(self, address: Address) -> None:

@@ -165,6 +165,8 @@ class Pool:
         if self._login_refused is not None and self._deadlines.now() < self._login_refused[0] + _LOGIN_REFUSED_SECONDS:
             return self._login_refused[1]
         found = await dial(self.server, self._deadlines)
+        if not isinstance(found, Reply) and found.dead:  # a farewell came with the last reply
+            return found.why_dead(Phase.CONNECT)
         if not isinstance(found, Reply):
             self._all.add(found)
             found.on_gone = self._gone

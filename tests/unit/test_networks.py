@@ -76,6 +76,10 @@ def test_no_networks_hold_nobody():
         ("127.0.0.2", "0.0.0.0", True),
         ("::1", "::", True),
         ("127.0.0.2", "127.0.0.1", False),
+        ("localhost", "127.0.0.2", False),
+        ("127.0.0.1", "::", False),  # which is bound for IPv6 alone
+        ("::ffff:127.0.0.1", "127.0.0.1", True),
+        ("localhost", "relay.example", False),
         ("mail.example.com", "0.0.0.0", False),
         ("192.0.2.1", "192.0.2.1", True),
         ("relay.example", "Relay.example", True),

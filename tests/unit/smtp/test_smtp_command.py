@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.smtp.capabilities import Capabilities
 from relay.smtp.command import Path, parse_path
 
 
@@ -71,30 +70,3 @@ def test_whatever_comes_no_control_octet_gets_through(argument: bytes):
         assert path.octets.startswith(b"<") and path.octets.endswith(b">")
         assert not set(path.wire) & set(b"\0\r\n\x1b\x7f")
         assert path.wire.replace(b"<", b"").replace(b">", b"").strip() in argument.replace(b"<", b"").replace(b">", b"")
-
-
-OFFERED = Capabilities.of_ehlo((b"up.test", b"8BITMIME"))
-
-
-@pytest.mark.parametrize(
-    ("parameters", "live", "later"),
-    [
-        (b"", b"<a@b.c>", b"<a@b.c>"),
-        (b" SIZE=7  body=8BITMIME", b"<a@b.c> body=8BITMIME", b"<a@b.c> body=8BITMIME"),
-        (b" size=7 RET=FULL", b"<a@b.c> RET=FULL", b"<a@b.c>"),
-        (b" X-SIZE=7 ENVID=SIZE=7", b"<a@b.c> X-SIZE=7 ENVID=SIZE=7", b"<a@b.c> X-SIZE=7"),
-    ],
-)
-def test_hints_are_left_out_where_they_are_not_offered(parameters: bytes, live: bytes, later: bytes):
-    path = Path(b"<a@b.c>", parameters)
-    assert path.wire_for(OFFERED) == live
-    assert path.wire_for(OFFERED, (b"SIZE", b"DSN")) == later
-    everything = Capabilities.of_ehlo((b"up.test", b"SIZE", b"DSN"))
-    assert path.wire_for(everything, (b"SIZE", b"DSN")) == path.wire
-
-
-def test_what_is_used_and_not_offered_is_known():
-    path = Path(b"<a@b.c>", b" body=8BITMIME SMTPUTF8 X-OWN BY=30;R")
-    assert path.missing(OFFERED) == (b"SMTPUTF8", b"DELIVERBY")
-    assert path.timed
-    assert not Path(b"<a@b.c>", b" SMTPUTF8").timed

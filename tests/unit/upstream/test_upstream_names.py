@@ -83,3 +83,15 @@ async def test_a_failure_is_told_to_all_and_not_remembered(resolver: Resolver):
 async def test_an_address_needs_no_look(resolver: Resolver):
     assert await Names().find("192.0.2.9", 25) == [("192.0.2.9", 25)]
     assert resolver.asked == 0
+
+
+async def test_a_machine_without_room_for_a_thread_is_asked_again_later(resolver: Resolver, monkeypatch):
+    def full(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    found = Names()
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", full)
+        with pytest.raises(OSError, match="can't start new thread"):
+            await found.find("mail.example", 25)
+    assert await found.find("mail.example", 25) == [("192.0.2.1", 25), ("192.0.2.2", 25)]
