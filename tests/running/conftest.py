@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 pytest.register_assert_rewrite("running_client")
@@ -73,14 +74,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture
-def own_certificate(tmp_path: Path) -> Callable[[], dict[str, str]]:
+def own_certificate(tmp_path: Path) -> Callable[..., dict[str, str]]:
     """Writes a certificate for this test alone, each time a new one, in the files of the last."""
-    return lambda: write_certificate(tmp_path)
+    return partial(write_certificate, tmp_path)
 
 
-def write_certificate(folder: Path) -> dict[str, str]:
+def write_certificate(folder: Path, kind: str = "EC") -> dict[str, str]:
     """A new certificate and its key, in the files of the last one."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = rsa.generate_private_key(65537, 2048) if kind == "RSA" else ec.generate_private_key(ec.SECP256R1())
     name = x509.Name((x509.NameAttribute(NameOID.COMMON_NAME, "relay.example"),))
     now = dt.datetime.now(dt.UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())

@@ -235,12 +235,12 @@ def shown_certificate(relay) -> bytes | None:
         return client.certificate
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_sighup_takes_over_a_certificate_that_was_renewed_and_no_broken_one(start, own_certificate, workers):
+@pytest.mark.parametrize(("workers", "kind"), [(1, "EC"), (2, "EC"), (1, "RSA")])
+def test_sighup_takes_over_a_certificate_that_was_renewed_and_no_broken_one(start, own_certificate, workers, kind):
     door = {"address": "127.0.0.1:0", "tls": "implicit", **own_certificate()}
     relay = start({"workers": workers, "listen": [door]})
     old = shown_certificate(relay)
-    own_certificate()
+    own_certificate(kind)
     relay.process.send_signal(signal.SIGHUP)
     relay.events("reloaded", workers)
     fresh = {shown_certificate(relay) for _ in range(6)}

@@ -189,7 +189,8 @@ async def test_warm_connections_stand_ready_before_anybody_needs_them(server):
     await pool.wait_closed()
 
 
-async def test_an_upstream_that_closes_what_was_opened_ahead_is_not_asked_over_and_over(monkeypatch):
+@pytest.mark.parametrize("end", [b"", b"421 4.3.2 Too busy\r\n"])
+async def test_an_upstream_that_closes_what_was_opened_ahead_is_not_asked_over_and_over(monkeypatch, end: bytes):
     monkeypatch.setattr("relay.upstream.pool._WARM_PAUSE_SECONDS", 0.4)
     loop = asyncio.get_running_loop()
     begun: list[float] = []
@@ -198,7 +199,7 @@ async def test_an_upstream_that_closes_what_was_opened_ahead_is_not_asked_over_a
         begun.append(loop.time())
         writer.write(b"220 up ESMTP\r\n")
         await reader.readline()
-        writer.write(b"250 up\r\n")
+        writer.write(b"250 up\r\n" + end)
         writer.close()
 
     async with await asyncio.start_server(close, "127.0.0.1", 0) as closing:
@@ -208,7 +209,7 @@ async def test_an_upstream_that_closes_what_was_opened_ahead_is_not_asked_over_a
         await asyncio.sleep(1.0)
         pool.close()
         await pool.wait_closed()
-    assert 2 <= len(begun) <= 3
+    assert 1 <= len(begun) <= 3
     assert all(later - earlier > 0.3 for earlier, later in pairwise(begun))
 
 
