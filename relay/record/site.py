@@ -43,6 +43,7 @@ _GAUGES = ("clients",)
 _GRACE_SECONDS = 2  # for whoever is being answered when the relay ends
 _GUESTS = 50  # connections at once, each for so many seconds: those of mail need the descriptors
 _GUEST_SECONDS = 30.0
+_FIRST_REQUEST_SECONDS = 5.0  # as long as the library waits for a further one
 
 
 @asynccontextmanager
@@ -61,7 +62,9 @@ async def site(web: Web, counters: Counters, serves: Callable[[], bool]) -> Asyn
     config = uvicorn.Config(
         _OnlyKnownHosts(pages(counters, serves), web.hosts),
         http=_Guest,
+        ws="none",
         log_config=None,
+        log_level="error",  # its warnings are of what a client did wrong, and who asks nonsense would fill the log
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=_GRACE_SECONDS,
@@ -111,16 +114,40 @@ class _Guest(H11Protocol):
     """One connection to the site. The library itself waits for a first request without end."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Let it in, for a while, if not too many are here."""
+        """Let it in, for a while; if too many are here, another leaves for it."""
         super().connection_made(transport)
-        self._end = self.loop.call_later(_GUEST_SECONDS, transport.abort)
-        if len(self.connections) > _GUESTS:
-            transport.abort()
+        self._came = self.loop.time()
+        self._ends = (
+            self.loop.call_later(_FIRST_REQUEST_SECONDS, self._leave_if_silent),
+            self.loop.call_later(_GUEST_SECONDS, transport.abort),
+        )
+        others = [guest for guest in self.connections - {self} if isinstance(guest, _Guest)]
+        if len(others) >= _GUESTS:
+            min(others, key=_Guest._worth).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has left."""
-        self._end.cancel()
+        for end in self._ends:
+            end.cancel()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; behind a request that is answered already there is nothing more to say."""
+        cycle = self.cycle
+        if cycle is not None:
+            cycle.disconnected = True  # or it would be answered twice
+        if cycle is not None and cycle.response_started:
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
+    def _leave_if_silent(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()
+
+    def _worth(self) -> tuple[bool, float]:
+        """Who is being answered is worth more than who has not asked, and who came later more than who came before."""
+        return self.cycle is not None and not self.cycle.response_complete, self._came
 
 
 class _OnlyKnownHosts:

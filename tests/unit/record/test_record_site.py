@@ -104,7 +104,7 @@ async def half_a_request(port: int) -> AsyncIterator[asyncio.StreamReader]:
 
 
 async def test_who_asks_only_half_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(site_module, "_GUEST_SECONDS", 0.1)
+    monkeypatch.setattr(site_module, "_FIRST_REQUEST_SECONDS", 0.1)
     port = free_port()
     served = site(Web(listen=f"127.0.0.1:{port}"), Counters(), lambda: True)
     async with served, asyncio.timeout(5), half_a_request(port) as reader:
@@ -112,13 +112,84 @@ async def test_who_asks_only_half_is_not_waited_for(monkeypatch):
             assert await reader.read() == b""
 
 
-async def test_one_too_many_is_turned_away(monkeypatch):
+async def test_nobody_stays_for_long(monkeypatch):
+    monkeypatch.setattr(site_module, "_GUEST_SECONDS", 0.5)
+    port = free_port()
+    served = site(Web(listen=f"127.0.0.1:{port}"), Counters(), lambda: True)
+    async with served, asyncio.timeout(4):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with suppress(ConnectionResetError):
+            assert (await reader.read()).endswith(b"ok\n")
+        writer.close()
+
+
+async def test_for_one_too_many_the_oldest_that_has_not_asked_leaves(monkeypatch):
     monkeypatch.setattr(site_module, "_GUESTS", 3)
     port = free_port()
     served = site(Web(listen=f"127.0.0.1:{port}"), Counters(), lambda: True)
     async with served, asyncio.timeout(5), AsyncExitStack() as guests:
         held = [await guests.enter_async_context(half_a_request(port)) for _ in range(3)]
-        async with httpx.AsyncClient() as client:
-            with pytest.raises(httpx.TransportError):
-                await client.get(f"http://127.0.0.1:{port}/livez")
-        assert not any(reader.at_eof() for reader in held)
+        for _ in range(2):
+            async with httpx.AsyncClient() as client:
+                assert (await client.get(f"http://127.0.0.1:{port}/livez")).status_code == 200
+        with suppress(ConnectionResetError):
+            assert await held[0].read() == b""
+        assert not any(reader.at_eof() for reader in held[2:])
+
+
+async def test_who_is_being_answered_stays_longer_than_who_has_not_asked(monkeypatch):
+    """The answers to many requests at once are more than a client takes that does not read."""
+    monkeypatch.setattr(site_module, "_GUESTS", 2)
+    port = free_port()
+    served = site(Web(listen=f"127.0.0.1:{port}"), Counters(), lambda: True)
+    async with served, asyncio.timeout(10), AsyncExitStack() as guests:
+        busy, writer = await asyncio.open_connection("127.0.0.1", port)
+        asked = 3000
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * asked)
+        await asyncio.sleep(0.5)
+        silent = await guests.enter_async_context(half_a_request(port))
+        await guests.enter_async_context(half_a_request(port))
+        with suppress(ConnectionResetError):
+            assert await silent.read() == b""
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert (await busy.read()).count(b"HTTP/1.1 200 OK") == asked + 1
+        writer.close()
+
+
+_HEAD = b"POST /livez HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+_UPGRADE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        ([b"EHLO mail\r\n\r\n"], 400),
+        ([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], 421),
+        ([_HEAD + b"ZZ\r\n"], 400),
+        ([_HEAD, b"ZZ\r\n"], 405),
+        ([b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nEHLO mail\r\n\r\n"], 200),
+        ([_UPGRADE], 200),
+    ],
+)
+async def test_what_a_client_does_wrong_fills_no_log(pieces, status, caplog):
+    port = free_port()
+    async with site(Web(listen=f"127.0.0.1:{port}"), Counters(), lambda: True), asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.2)
+        assert (await reader.read()).startswith(b"HTTP/1.1 %d " % status)
+        writer.close()
+    assert not caplog.records
+
+
+async def test_our_own_mistakes_are_told(caplog):
+    port = free_port()
+
+    def fails() -> bool:
+        raise RuntimeError("a bug")
+
+    async with site(Web(listen=f"127.0.0.1:{port}"), Counters(), fails), httpx.AsyncClient() as client:
+        assert (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 500
+    assert "a bug" in caplog.text
