@@ -159,61 +159,87 @@ def maybe(read: Callable[[Any], _T]) -> Reads:
 
 def file(value: Any) -> Path:
     """A file that exists and can be read by the account the relay runs as."""
-    path = _path(value)
+    words = "a file that the relay can read"
+    path = _path(value, words)
     if not seen(path.is_file) or not os.access(path, os.R_OK):
-        raise expected("a file that the relay can read", trouble_with(path))
+        raise expected(words, trouble_with(path))
     return path
 
 
 def file_or_folder(value: Any) -> Path:
     """A file or folder that exists and can be read."""
-    path = _path(value)
+    words = "a file or folder that the relay can read"
+    path = _path(value, words)
     if not seen(path.exists) or not os.access(path, os.R_OK):
-        raise expected("a file or folder that the relay can read", trouble_with(path))
+        raise expected(words, trouble_with(path))
     return path
 
 
 def file_to_write(value: Any) -> Path:
     """A file that can be written to, or made, by the account the relay runs as."""
-    path = _path(value)
+    words = "a file that the relay can write"
+    path = _path(value, words)
+    full = path.absolute()
     if seen(path.is_dir):
-        raise expected("a file, not a folder", f"name a file inside it, such as {path.absolute() / 'relay.log'}")
-    folder = path.absolute().parent
-    if not seen(folder.is_dir):
-        raise expected("a file in a folder that exists", _locked(folder) or f"make the folder {folder}")
-    target = path.absolute() if seen(path.exists) else folder
+        raise expected("a file, not a folder", f"name a file inside it, such as {full / 'relay.log'}")
+    if not seen(full.parent.is_dir):
+        raise expected("a file in a folder that exists", _barred(full.parent) or f"make the folder {full.parent}")
+    if barred := _barred(full):
+        raise expected(words, barred)
+    target = full if seen(path.exists) else full.parent
     if not os.access(target, os.W_OK):
-        raise expected("a file that the relay can write", f"let the account the relay runs as write to {target}")
+        raise expected(words, f"let the account the relay runs as write to {target}")
     return path
 
 
-def _path(value: Any) -> Path:
-    return value if isinstance(value, Path) else Path(text(value)).expanduser()
+def _path(value: Any, words: str) -> Path:
+    path = value if isinstance(value, Path) else Path(text(value))
+    if trouble := leads_nowhere(path):
+        raise expected(words, trouble)
+    return path.expanduser()
+
+
+def leads_nowhere(path: Path) -> str:
+    """Why nobody can tell where a path begins, or ""."""
+    try:
+        path.expanduser().absolute()
+    except RuntimeError:
+        return f"there is no home folder that {path.parts[0]} stands for: write the whole path"
+    except OSError:
+        return "the folder the relay was started in is gone: write the whole path, or start it in another"
+    return ""
 
 
 def seen(look: Callable[[], bool]) -> bool:
-    """What the system tells of a path; no where it may not look into a folder on the way."""
+    """What the system tells of a path; no where it cannot tell, as it may not look into a folder on the way."""
     try:
         return look()
-    except PermissionError:
+    except OSError:
         return False
 
 
-def _locked(path: Path) -> str | None:
+def _barred(path: Path) -> str:
+    """Why the system cannot even tell whether something is there, or ""."""
     try:
         path.stat()
     except PermissionError:
         return f"the account the relay runs as may not look into a folder above {path}: change its owner or mode"
-    except OSError:
-        pass
-    return None
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    except ValueError:  # it holds a NUL
+        return "no file can have such a name"
+    return ""
 
 
 def trouble_with(path: Path) -> str:
     """Why a file cannot be read, with its full path."""
+    if trouble := leads_nowhere(path):
+        return trouble
     full = path.absolute()
-    if locked := _locked(full):
-        return locked
+    if barred := _barred(full):
+        return barred
     if path.is_dir():
         return f"{full} is a folder"
     if path.exists():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from relay.config.document import read_document
 from relay.config.given import Given, nested
 from relay.config.keys import KEYS, SECRETS, VARIABLES, is_list, shown
-from relay.config.kinds import trouble_with
+from relay.config.kinds import leads_nowhere, trouble_with
 from relay.config.problem import Problem, did_you_mean
 
 if TYPE_CHECKING:
@@ -135,7 +135,10 @@ def with_secrets_read(given: Given) -> Read:
 
 def _secret(named: Given) -> tuple[str, str]:
     """The text in the file, without the line end behind it, or why it cannot be had."""
-    path = Path(named.value).expanduser() if isinstance(named.value, str) else Path()
+    path = Path(named.value) if isinstance(named.value, str) else Path()
+    if trouble := leads_nowhere(path):
+        return "", trouble
+    path = path.expanduser()
     try:
         text = path.read_text("utf-8").strip("\r\n")
     except (OSError, ValueError):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from pydantic_core import PydanticCustomError
 
-from relay.config.kinds import boolean, domain_or_address, octets, seconds
+from relay.config import Flags, SettingsError, load
+from relay.config.kinds import boolean, domain_or_address, file, file_or_folder, file_to_write, octets, seconds
 from relay.config.problem import nearest, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -65,3 +72,50 @@ def test_a_value_is_shown_without_control_characters_and_not_endlessly():
     assert quoted("a\x1b[31m\nb") == '"a?[31m?b"'
     assert len(quoted("x" * 1000)) < 100
     assert quoted("smtp://anna:pass@word@host") == '"smtp://***@host"'
+
+
+@pytest.fixture
+def nobodys_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+
+
+@pytest.fixture
+def folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+
+@pytest.mark.parametrize("read", [file, file_or_folder, file_to_write])
+@pytest.mark.usefixtures("nobodys_home")
+def test_a_home_that_there_is_not(read: Callable[[object], Path]):
+    with pytest.raises(PydanticCustomError) as caught:
+        read("~/relay.log")
+    assert cures(caught.value) == ["there is no home folder that ~ stands for: write the whole path"]
+
+
+@pytest.mark.parametrize("read", [file, file_or_folder, file_to_write])
+@pytest.mark.usefixtures("folder_that_is_gone")
+def test_a_relative_path_where_the_working_folder_is_gone(read: Callable[[object], Path], tmp_path: Path):
+    with pytest.raises(PydanticCustomError) as caught:
+        read("relay.log")
+    assert cures(caught.value) == [
+        "the folder the relay was started in is gone: write the whole path, or start it in another"
+    ]
+    (tmp_path / "relay.log").touch()
+    assert read(str(tmp_path / "relay.log")) == tmp_path / "relay.log"
+
+
+@pytest.mark.parametrize(("fixture", "words"), [("nobodys_home", "no home folder"), ("folder_that_is_gone", "is gone")])
+def test_a_secret_in_a_file_that_cannot_be_found(fixture: str, words: str, request: pytest.FixtureRequest):
+    request.getfixturevalue(fixture)
+    path = "~/secret" if fixture == "nobodys_home" else "secret"
+    with pytest.raises(SettingsError, match=words):
+        load(None, Flags(practice=True), {"RELAY_UPSTREAM__PASSWORD_FILE": path, "RELAY_UPSTREAM__USER": "anna"})
+
+
+def cures(error: PydanticCustomError) -> list[str]:
+    assert error.context
+    return [complaint.cure for complaint in error.context["complaints"]]
