@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WAITING_OCTETS = 8 << 20  # beyond it events are dropped and counted: a full disk must not cost memory, nor a mail
+_REOPEN_SECONDS = 10.0  # until it is tried again, where the file could not be opened
 _STOP_SECONDS = 5.0
 _GATHER_SECONDS = 0.1  # a thread that wakes for each event takes a third of the relay's time
 _SWITCH_SECONDS = 0.0005  # while a thread waits for Python's lock (usually 0.005), each turn of the loop is costly
@@ -70,6 +71,8 @@ class LogWriter:
         self._put_octets = self._taken_octets = 0  # each is counted by one thread alone
         self._dropped = 0
         self._reopen = self._stopping = False
+        self._reopen_after = 0.0  # by the clock that only goes forward: it has failed, and is tried again then
+        self._reopen_failed = ""  # why, as it was told last
         self._torn = False  # what was written last ends in the middle of a line
         self._wanted = threading.Event()
         self._descriptor = self._open()
@@ -93,9 +96,9 @@ class LogWriter:
 
     def reopen(self) -> None:
         """Open the file again by its name, after it was moved away (log rotation)."""
-        self._reopen = True
+        self._reopen, self._reopen_after, self._reopen_failed = True, 0.0, ""
         if self._thread is None:
-            self._renew()
+            self._write_waiting()
         else:
             self._wanted.set()
 
@@ -131,10 +134,12 @@ class LogWriter:
             self._write_waiting()
 
     def _write_waiting(self) -> None:
-        self._renew()
+        failed = self._renew()
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         lost, self._dropped = self._dropped, 0
         told = [self._render(_stamped("log_events_dropped", {"count": lost}, "error"))] if lost else []
+        if failed:
+            told.append(self._render(_stamped("log_not_reopened", {"why": failed}, "error")))
         try:
             with _alone(self._descriptor, waits=self._thread is not None):
                 for octets in self._pieces(lines + told):
@@ -181,13 +186,20 @@ class LogWriter:
         access = os.O_RDWR if self._path.is_fifo() else os.O_WRONLY
         return os.open(self._path, access | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
-    def _renew(self) -> None:
-        if self._reopen and self._path is not None:
-            self._reopen = False
-            with suppress(OSError):  # the old file serves on
-                fresh = self._open()
-                os.close(self._descriptor)
-                self._descriptor, self._torn = fresh, False
+    def _renew(self) -> str:
+        """Open the file again if that is due; why it failed, if that is news: then the old one serves on."""
+        if not self._reopen or self._path is None or time.monotonic() < self._reopen_after:
+            return ""
+        try:
+            fresh = self._open()
+        except OSError as error:
+            self._reopen_after = time.monotonic() + _REOPEN_SECONDS
+            told, self._reopen_failed = self._reopen_failed, str(error)
+            return "" if told == self._reopen_failed else self._reopen_failed
+        self._reopen = False
+        os.close(self._descriptor)
+        self._descriptor, self._torn = fresh, False
+        return ""
 
 
 def start_log(*, style: str, file: Path | None, level: str, direct: bool = False) -> LogWriter:

@@ -16,6 +16,7 @@ from relay.record import log as log_module
 from relay.record.log import start_log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -74,6 +75,33 @@ def test_a_moved_file_is_left_when_told(path):
     log.stop()
     assert [event["event"] for event in events(path)] == ["after"]
     assert [event["event"] for event in events(path.with_suffix(".1"))] == ["before", "still the old file"]
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_new_file_that_cannot_be_opened_is_told_of_in_the_old_one_and_tried_again(path, monkeypatch, direct):
+    def until(done: Callable[[], bool]) -> None:
+        begun = time.monotonic()
+        while not done() and time.monotonic() < begun + 5:
+            time.sleep(0.01)
+        assert done()
+
+    monkeypatch.setattr(log_module, "_REOPEN_SECONDS", 0.3)
+    log = start_log(style="json", file=path, level="info", direct=direct)
+    old = path.with_suffix(".1")
+    path.rename(old)
+    path.mkdir()
+    log.reopen()
+    until(lambda: b"log_not_reopened" in old.read_bytes())
+    time.sleep(0.4)
+    log.info("tried in vain again, which is no news")
+    until(lambda: b"no news" in old.read_bytes())
+    path.rmdir()
+    time.sleep(0.4)
+    log.info("after")
+    log.stop()
+    assert [event["event"] for event in events(old)] == ["log_not_reopened", "tried in vain again, which is no news"]
+    assert "Is a directory" in events(old)[0]["why"]
+    assert [event["event"] for event in events(path)] == ["after"]
 
 
 def test_what_a_full_disk_did_not_take_is_counted_and_told_later(path, monkeypatch):
