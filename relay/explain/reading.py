@@ -45,8 +45,7 @@ def read_chapters(paths: Iterable[Path | str], parse: Parse | None = None) -> Ch
     """Read folders of `*.yaml` files, or single files.
 
     Raises:
-        BookError: the files hold mistakes; the message names every one by file, line, page and key.
-        OSError: a file cannot be read.
+        BookError: files hold mistakes or cannot be read; the message names every one by file, line, page and key.
     """
     pages: list[Page] = []
     servers: list[Server] = []
@@ -54,7 +53,8 @@ def read_chapters(paths: Iterable[Path | str], parse: Parse | None = None) -> Ch
     files: dict[str, str] = {}
     headings: dict[str, str] = {}
     for file in chapters_in(paths):
-        text = file.read_text("utf-8")
+        text, unread = _text_of(file)
+        problems += unread
         if file.name == SERVERS_FILE:
             known, wrong = read_servers(file.name, text, parse)
             servers += known
@@ -76,8 +76,7 @@ def read_translation(
     """Read what stands in the folders of that language, which are beside the chapters.
 
     Raises:
-        BookError: the files hold mistakes; the message names every one.
-        OSError: a file cannot be read.
+        BookError: files hold mistakes or cannot be read; the message names every one.
     """
     english = translatable(pages, language)
     found: dict[str, Entry] = {}
@@ -88,7 +87,8 @@ def read_translation(
     for file in chapters_in(folder for folder in folders if folder.is_dir()):
         fixed = file.name == PHRASES_FILE
         known: Mapping[str, Words] = ENGLISH_PHRASES if fixed else english
-        text = file.read_text("utf-8")
+        text, unread = _text_of(file)
+        problems += unread
         entries, wrong = read_entries(f"{language}/{file.name}", text, known, parse)
         problems += wrong
         problems += [f"{language}/{file.name}: {key}: translated twice" for key in entries if key in found]
@@ -97,6 +97,17 @@ def read_translation(
     if problems:
         raise BookError("\n".join(problems))
     return Translation(language, found, phrases, {file: words for file, words in headings.items() if words})
+
+
+def _text_of(file: Path) -> tuple[str, tuple[str, ...]]:
+    """What stands in a file, and why it cannot be read; then nothing stands in it."""
+    try:
+        return file.read_text("utf-8"), ()
+    except OSError as error:
+        return "", (f"{file}: {error.strerror}, expected a file that can be read",)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return "", (f"{file}:{line}: found the octet 0x{error.object[error.start]:X}, expected text in UTF-8",)
 
 
 def heading(text: str) -> str:

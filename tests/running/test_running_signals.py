@@ -281,11 +281,12 @@ def test_sighup_while_the_relay_begins_is_heard_when_it_has_begun(start, workers
     assert len(start({"workers": workers}, HUNG_UP_ON_EARLY).events("reloaded", workers)) == workers
 
 
-def test_sighup_with_a_broken_book_says_why(start, tmp_path):
+@pytest.mark.parametrize("octets", [b"pages: [{nonsense: 1}]", b"# Gr\xfc\xdfe\n"])
+def test_sighup_with_a_broken_book_says_why(start, tmp_path, octets):
     house = tmp_path / "house.yaml"
     house.write_text("[]")
     relay = start({"book": {"house": str(house)}})
-    house.write_text("pages: [{nonsense: 1}]")
+    house.write_bytes(octets)
     relay.process.send_signal(signal.SIGHUP)
     (event,) = relay.events("reload_refused")
     assert "house.yaml" in event["why"]

@@ -101,6 +101,19 @@ def test_a_mistake_in_the_book_ends_with_status_2(folder: Path):
     assert "titel" in result.stderr
 
 
+def test_a_chapter_that_cannot_be_read_ends_with_status_2(folder: Path):
+    (folder / "house").mkdir()
+    (folder / "house" / "de").mkdir()
+    latin = folder / "house" / "mine.yaml"
+    latin.write_bytes("# Grüße\n".encode("latin-1"))
+    result = run("--practice", "--set", "book.house=house")
+    assert (result.exit_code, result.stderr) == (2, "house/mine.yaml:1: found the octet 0xFC, expected text in UTF-8\n")
+    latin.rename(folder / "house" / "de" / "mine.yaml")
+    result = run("--practice", "--set", "book.house=house", "--book")
+    assert result.exit_code == 1
+    assert "house/de/mine.yaml:1: found the octet 0xFC, expected text in UTF-8" in result.stdout
+
+
 def test_practice_cannot_be_probed():
     result = run("--practice", "--probe")
     assert result.exit_code == 2

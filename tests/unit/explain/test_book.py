@@ -58,6 +58,29 @@ def test_a_mistake_is_named_with_its_place_and_the_nearest_right_name(tmp_path, 
         assert words in str(caught.value)
 
 
+def test_files_that_cannot_be_read_are_named_together(tmp_path):
+    (tmp_path / "10-folder.yaml").mkdir()
+    (tmp_path / "20-latin.yaml").write_bytes("# Ours\n# Grüße\n".encode("latin-1"))
+    (tmp_path / "30-gone.yaml").symlink_to(tmp_path / "nowhere")
+    chapter(tmp_path, "99-z.yaml", {"id": "last", "title": "For {recipent}"})
+    with pytest.raises(BookError) as caught:
+        Book.read(tmp_path)
+    folder, latin, gone, other = str(caught.value).splitlines()
+    assert folder == f"{tmp_path / '10-folder.yaml'}: Is a directory, expected a file that can be read"
+    assert latin == f"{tmp_path / '20-latin.yaml'}:2: found the octet 0xFC, expected text in UTF-8"
+    assert gone == f"{tmp_path / '30-gone.yaml'}: No such file or directory, expected a file that can be read"
+    assert "{recipent}" in other
+
+
+def test_a_file_of_a_translation_that_cannot_be_read_is_named(tmp_path):
+    chapter(tmp_path, "99-z.yaml", {"id": "last"})
+    (tmp_path / "de").mkdir()
+    (tmp_path / "de" / "99-z.yaml").write_bytes("# Grüße\n".encode("latin-1"))
+    with pytest.raises(BookError) as caught:
+        Book.read(tmp_path, language="de")
+    assert str(caught.value) == f"{tmp_path / 'de' / '99-z.yaml'}:1: found the octet 0xFC, expected text in UTF-8"
+
+
 def test_all_mistakes_are_named_not_only_the_first(tmp_path):
     chapter(tmp_path, "10-x.yaml", {"when": "{texts: [a]}"}, {"id": "q", "when": "{phase: [rpct]}"})
     with pytest.raises(BookError, match=r"texts[\s\S]*rpct"):
