@@ -272,3 +272,12 @@ def test_without_a_thread_a_pipe_that_nobody_reads_makes_nobody_wait(tmp_path):
     told = [json.loads(line) for line in read.splitlines()]
     (dropped,) = (event["count"] for event in told if event["event"] == "log_events_dropped")
     assert len(told) - 2 + dropped == 2000
+
+
+def test_on_a_terminal_nothing_steers_it(path):
+    log = start_log(style="console", file=path, level="info", direct=True)
+    log.info("relay_failure", sender="a\x9b2Jb\u202ec@d.test", recipient="j\u00fcrgen@d.test")
+    log.stop()
+    told = path.read_text("utf-8")
+    assert "a\\x9b2Jb\\u202ec@d.test" in told
+    assert "j\u00fcrgen@d.test" in told
