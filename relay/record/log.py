@@ -146,6 +146,8 @@ class LogWriter:
         told = [self._render(_stamped("log_events_dropped", {"count": lost}, "error"))] if lost else []
         if failed:
             told.append(self._render(_stamped("log_not_reopened", {"why": failed}, "error")))
+        if not lines and not told:
+            return
         try:
             with _alone(self._descriptor, waits=self._thread is not None):
                 for octets in self._pieces(lines + told):
@@ -196,15 +198,16 @@ class LogWriter:
         """Open the file again if that is due; why it failed, if that is news: then the old one serves on."""
         if not self._reopen or self._path is None or time.monotonic() < self._reopen_after:
             return ""
+        self._reopen = False  # before: who asks meanwhile asks again
         try:
             fresh = self._open()
         except OSError as error:
-            self._reopen_after = time.monotonic() + _REOPEN_SECONDS
+            self._reopen_after, self._reopen = time.monotonic() + _REOPEN_SECONDS, True
             told, self._reopen_failed = self._reopen_failed, str(error)
             return "" if told == self._reopen_failed else self._reopen_failed
-        self._reopen = False
-        os.close(self._descriptor)
-        self._descriptor, self._torn = fresh, False
+        old, self._descriptor, self._torn = self._descriptor, fresh, False
+        with suppress(OSError):  # a disk far away may tell only now that it is full
+            os.close(old)
         return ""
 
 

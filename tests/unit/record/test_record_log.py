@@ -104,6 +104,41 @@ def test_a_new_file_that_cannot_be_opened_is_told_of_in_the_old_one_and_tried_ag
     assert [event["event"] for event in events(path)] == ["after"]
 
 
+@pytest.mark.parametrize("direct", [True, False])
+def test_an_old_file_that_cannot_be_closed_ends_no_log(path, monkeypatch, direct):
+    log = start_log(style="json", file=path, level="info", direct=direct)
+    path.rename(path.with_suffix(".1"))
+    close = os.close
+
+    def full(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(log_module.os, "close", full)
+    log.reopen()
+    log.info("after")
+    log.stop()
+    assert [event["event"] for event in events(path)] == ["after"]
+
+
+def test_who_asks_for_the_new_file_while_it_is_opened_is_heard(path, monkeypatch):
+    log = start_log(style="json", file=path, level="info", direct=True)
+    opened = log._open
+
+    def moved_meanwhile() -> int:
+        monkeypatch.undo()
+        descriptor = opened()
+        path.rename(path.with_suffix(".2"))
+        log._reopen = True  # as another thread does
+        return descriptor
+
+    monkeypatch.setattr(log, "_open", moved_meanwhile)
+    log.reopen()
+    log.info("after")
+    log.stop()
+    assert [event["event"] for event in events(path)] == ["after"]
+
+
 def test_what_a_full_disk_did_not_take_is_counted_and_told_later(path, monkeypatch):
     log = start_log(style="json", file=path, level="info", direct=True)
     write = os.write
