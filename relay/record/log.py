@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 _WAITING_OCTETS = 8 << 20  # beyond it events are dropped and counted: a full disk must not cost memory, nor a mail
 _REOPEN_SECONDS = 10.0  # until it is tried again, where the file could not be opened
 _STOP_SECONDS = 5.0
-# What steers a terminal or the direction of its letters, beyond ASCII: SMTPUTF8 lets it stand in an address.
+# What steers a terminal, parts lines, or turns the direction of letters. Lines of a traceback stay, and so does the ESC
+# before a colour: that of a value is escaped before.
 _ESCAPED = {
     code: ascii(chr(code))[1:-1]
-    for span in ((0x80, 0x9F), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069))
+    for span in (
+        (0x00, 0x08), (0x0B, 0x1A), (0x1C, 0x1F), (0x7F, 0x9F),
+        (0x061C, 0x061C), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069),
+    )
     for code in range(span[0], span[1] + 1)
-}
+}  # fmt: skip
 _GATHER_SECONDS = 0.1  # a thread that wakes for each event takes a third of the relay's time
 _SWITCH_SECONDS = 0.0005  # while a thread waits for Python's lock (usually 0.005), each turn of the loop is costly
 _PIPE_OCTETS = 4096  # written to a pipe at once, they are not mixed with another program's (PIPE_BUF of pipe(7))
@@ -287,6 +291,10 @@ def _json(event: Event) -> bytes:
     return orjson.dumps(event, default=str) + b"\n"  # a copy: what orjson returns holds on to four times its length
 
 
+def _without_escape(value: Any) -> Any:
+    return value.replace("\x1b", "\\x1b") if isinstance(value, str) else value
+
+
 def _console(file: Path | None) -> Render:
     import structlog.dev  # noqa: PLC0415 -- it brings rich along, 6 MB that a log for machines does not need
 
@@ -296,7 +304,7 @@ def _console(file: Path | None) -> Render:
 
     def render(event: Event) -> bytes:
         event["time"] = event["time"].astimezone().strftime("%H:%M:%S")
-        told = {key: value for key, value in event.items() if value not in (None, "")}
+        told = {key: _without_escape(value) for key, value in event.items() if value not in (None, "")}
         return f"{renderer(None, '', told)}\n".translate(_ESCAPED).encode("utf-8", "replace")
 
     return render

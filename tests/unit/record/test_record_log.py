@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -316,3 +319,16 @@ def test_on_a_terminal_nothing_steers_it(path):
     told = path.read_text("utf-8")
     assert "a\\x9b2Jb\\u202ec@d.test" in told
     assert "j\u00fcrgen@d.test" in told
+
+
+@pytest.mark.parametrize("letter", "\x07\r\x1b\x7f\x80\x85\x9b\x9f\u061c\u200e\u200f\u2028\u202a\u202e\u2066\u2069")
+@pytest.mark.parametrize("words", ["a{}b@there.example", "an {} in words"])
+@pytest.mark.parametrize("colours", [False, True])
+def test_on_a_terminal_nothing_steers_it_wherever_it_stands(monkeypatch, letter, words, colours):
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: colours))
+    render = log_module._console(None)
+    told = words.format(letter)
+    event = {"time": datetime.now(UTC), "event": told, "level": "info", "exception": told}
+    line = render({**event, "recipient": told, "listed": [told]}).decode()
+    assert ("\x1b[0m" in line) == colours
+    assert letter not in re.sub(r"\x1b\[\d*m", "", line)
