@@ -279,6 +279,20 @@ def test_one_without_its_database_ends_with_a_status_that_lets_it_be_started_aga
     assert "cannot be used: [Errno 111] Connection refused" in (tmp_path / "stderr").read_text()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_book_that_cannot_be_read_ends_with_a_status_that_no_restart_follows(tmp_path, upstream, workers, folder):
+    chapter = tmp_path / "house" / "mine.yaml"
+    chapter.mkdir(parents=True)
+    if not folder:
+        chapter.rmdir()
+        chapter.write_bytes("# Grüße\n".encode("latin-1"))
+    settings = {"workers": workers, "upstream": {"url": upstream.url}, "book": {"house": str(chapter.parent)}}
+    with pytest.raises(pytest.fail.Exception, match="ended with 2 "), run_relay(tmp_path, settings):
+        pass
+    assert f"{chapter}:" in (tmp_path / "relay.stderr").read_text()
+
+
 def test_two_relays_do_not_share_an_address_by_mistake(start, upstream, tmp_path):
     host, port = start(SEVERAL).addresses[0]
     second = {**SEVERAL, "upstream": {"url": upstream.url}, "listen": [{"address": f"{host}:{port}"}]}
