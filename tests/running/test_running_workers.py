@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,11 @@ def children(pid: int) -> set[int]:
 
 
 def has_open(pid: int, file: Path) -> bool:
-    return any(each.resolve() == file for each in Path(f"/proc/{pid}/fd").iterdir())
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it is being closed
+            if each.resolve() == file:
+                return True
+    return False
 
 
 def listening(port: int) -> int:
