@@ -56,8 +56,9 @@ def path(octets: bytes) -> None:
         for argument in (octets, keyword + octets):
             found = parse_path(argument, keyword)
             if found is not None:
-                assert argument[: len(keyword)].upper() == keyword
-                _compare_path(found, argument[len(keyword) :].strip(_BLANKS))
+                came = argument.strip(_BLANKS)  # blanks around the keyword are dropped
+                assert came[: len(keyword)].upper() == keyword
+                _compare_path(found, came[len(keyword) :].strip(_BLANKS))
 
 
 def _compare_path(found: MailPath, came: bytes) -> None:
