@@ -165,14 +165,15 @@ class Pool:
         if self._login_refused is not None and self._deadlines.now() < self._login_refused[0] + _LOGIN_REFUSED_SECONDS:
             return self._login_refused[1]
         found = await dial(self.server, self._deadlines)
-        if not isinstance(found, Reply) and found.dead:  # a farewell came with the last reply
+        if isinstance(found, Reply):
+            if found.phase is Phase.AUTH and found.permanent:
+                self._login_refused = self._deadlines.now(), found
+            return found
+        if found.dead:  # a farewell came with the last reply
             return found.why_dead(Phase.CONNECT)
-        if not isinstance(found, Reply):
-            self._all.add(found)
-            found.on_gone = self._gone
-            self.last_seen, self.last_secure = found.capabilities, found.secure
-        elif found.phase is Phase.AUTH and found.permanent:
-            self._login_refused = self._deadlines.now(), found
+        self._all.add(found)
+        found.on_gone = self._gone
+        self.last_seen, self.last_secure = found.capabilities, found.secure
         return found
 
     def _gone(self, connection: Connection) -> None:
