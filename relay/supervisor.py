@@ -148,7 +148,6 @@ class Supervisor:
 
     def _start(self, member: _Member) -> None:
         member.started = time.monotonic()
-        member.beat = member.silent_rounds = self._beats[member.row] = 0
         member.pid = os.fork()
         if member.pid == 0:
             os._exit(self._be(member))
